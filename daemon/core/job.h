@@ -104,9 +104,10 @@ struct job {
         void (*on_state)(struct job *job, enum job_state before, void *data);
         void *on_state_data;
 
-        struct list link; /* pool::queue or pool::slots; pool.c's, like the two below */
+        struct list link; /* pool::queue or pool::slots; pool.c's, like those below */
         struct pool_workspace *place;
-        uint64_t slot_usec; /* since when it has a slot */
+        bool has_slot;
+        uint64_t slot_usec; /* since when */
 };
 
 /* A queued job. 0, -EINVAL (no or bad workspace, id 0, a thread id that is no UUID) or -ENOMEM. */
@@ -117,7 +118,7 @@ DEFINE_CLEANUP(struct job *, job_free);
 /* The slot is there and the launcher is being asked: QUEUED -> STARTING. pool_next does this. */
 void job_start(struct job *job, uint64_t now);
 /* The worker lives: STARTING -> RUNNING. A job that was cancelled meanwhile only learns its worker
- * and stays CANCELLING: the caller then signals the worker. */
+ * and stays CANCELLING: the caller then signals the worker, or kills it if job->killed. */
 void job_started(struct job *job, uint64_t worker, uint64_t now);
 /* An event came from its worker. */
 void job_progress(struct job *job, uint64_t now);

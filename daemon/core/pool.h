@@ -35,7 +35,7 @@ void pool_set_draining(struct pool *pool, bool draining);
  * pool_next afterwards, before the next job is admitted. */
 int pool_admit(struct pool *pool, struct job *job, uint32_t *ret_retry_s, struct error *err);
 /* What pool_admit would say, without a job: to refuse early. `thread_id` may be NULL or "". */
-int pool_would_admit(const struct pool *pool, const char *workspace, uint32_t workspace_max,
+int pool_would_admit(struct pool *pool, const char *workspace, uint32_t workspace_max,
                      const char *thread_id, uint32_t *ret_retry_s, struct error *err);
 /* Lets in a job from before a restart, whatever the limits say: it was accepted then. A queued one
  * joins the queue (call in order), any other state has its slot. 0 or -ENOMEM. */
