@@ -1,6 +1,7 @@
-/* What a workspace's jobs may do: the policy in force for one workspace, after inheritance (defaults,
- * pattern, exact rule), narrowed by what one job asked for. Answers yes or no, and why. One engine:
- * the launcher enforces with it, the others explain with it. No fd, no clock, no JSON. */
+/* What a workspace's jobs may do: the policy in force for one workspace, after inheritance
+ * (defaults, pattern, exact rule), narrowed by what one job asked for. Answers yes or no, and why.
+ * One engine: the launcher enforces with it, the others explain with it. No fd, no clock, no JSON.
+ */
 #pragma once
 
 #include "cleanup.h"
@@ -43,12 +44,13 @@ struct policy_limits {
         uint64_t cpu_weight; /* 1..10000; 0 the kernel's default */
 };
 
-struct policy_origin { /* where a key was set */
+struct policy_origin {    /* where a key was set */
         const char *file; /* "built-in" for the default */
         unsigned line;    /* 0 for the default */
 };
 
-enum policy_key { /* every key a rule may have, in the order of the sample file */
+/* Every key a rule may have, in the order of the sample file. */
+enum policy_key {
         POLICY_KEY_USER,
         POLICY_KEY_USER_PATTERN,
         POLICY_KEY_GROUPS,
@@ -71,8 +73,8 @@ enum policy_key { /* every key a rule may have, in the order of the sample file 
 
 struct policy {
         char workspace[NAME_WORKSPACE_MAX + 8];
-        char *directory;    /* absolute: the rule's `match` with the name put in, or its `directory` */
-        char *user;         /* "owner": of the directory; else a login name */
+        char *directory; /* absolute: the rule's `match` with the name put in, or its `directory` */
+        char *user;      /* "owner": of the directory; else a login name */
         char *user_pattern; /* glob(7) for the login name; NULL any */
         char **groups;      /* supplementary groups, by name: exactly these */
         enum policy_sandbox_mode sandbox_mode;
@@ -83,8 +85,9 @@ struct policy {
         char **additional_directories, **readable_directories, **env;
         char *mcp_servers; /* JSON text, "{}" when empty */
         char *developer_instructions;
-        char *model;       /* NULL: Codex's own default */
-        uint32_t max_workers; /* at once for this workspace */
+        char *model;                                   /* NULL: Codex's own default */
+        uint32_t max_workers;                          /* at once for this workspace */
+        bool allow_external_sandbox;                   /* codexd.json's: no key of a rule */
         struct policy_origin origins[_POLICY_KEY_MAX]; /* borrowed from the config */
         uint8_t digest[WIRE_DIGEST_SIZE]; /* SHA-256 over every key above in a fixed form */
 };
@@ -108,6 +111,12 @@ int policy_narrow(struct policy *policy, const struct wire_wish *wish, struct er
 /* Whether this build can carry the policy out in full; ERROR_POLICY_UNSUPPORTED names the key. A
  * policy is never run weaker than it reads. */
 int policy_enforceable(const struct policy *policy, struct error *err);
+
+/* For people: a key's name (static), and its value as JSON (malloc'ed; NULL without memory). Both
+ * take every enum policy_key; `network` and `limits` are objects, inherited key by key, and their
+ * origin is the last rule that set any of theirs. */
+const char *policy_key_name(enum policy_key key);
+char *policy_key_value(const struct policy *policy, enum policy_key key);
 
 /* glob with '*' and '?', for user_pattern. */
 bool policy_glob_match(const char *pattern, const char *string);
