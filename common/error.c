@@ -40,8 +40,7 @@ static const struct {
         [ERROR_CODEX_DIED] = {"codex-died", "io.codexd.CodexDied", ECHILD},
         [ERROR_CODEX_HUNG] = {"codex-hung", "io.codexd.CodexHung", ETIMEDOUT},
         [ERROR_CODEX_GARBAGE] = {"codex-garbage", "io.codexd.CodexGarbage", EBADMSG},
-        [ERROR_CODEX_CLOSED_STDOUT] = {"codex-closed-stdout", "io.codexd.CodexClosedStdout",
-                                       EPIPE},
+        [ERROR_CODEX_CLOSED_STDOUT] = {"codex-closed-stdout", "io.codexd.CodexClosedStdout", EPIPE},
         [ERROR_CODEX_EXIT] = {"codex-exit", "io.codexd.CodexExit", ECHILD},
         [ERROR_TURN_FAILED] = {"turn-failed", "io.codexd.TurnFailed", EREMOTEIO},
         [ERROR_CANCELLED] = {"cancelled", "io.codexd.Cancelled", ECANCELED},
@@ -72,17 +71,52 @@ int error_kind_number(enum error_kind kind)
         return kinds[error_kind_check(kind)].number;
 }
 
-static int set(struct error *err, enum error_kind kind, int number, const char *key,
-               const char *fmt, va_list ap)
+/* A cut in the midst of a UTF-8 character would make the message no JSON string. */
+static void cut_at_character(char *text)
 {
+        size_t n = strlen(text), start = n, want;
+        unsigned char lead;
+
+        while (start > 0 && n - start < 3 && ((unsigned char) text[start - 1] & 0xc0) == 0x80)
+                start--;
+        if (start == 0)
+                return;
+        lead = (unsigned char) text[start - 1];
+        want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        if (n - (start - 1) < want)
+                text[start - 1] = '\0';
+}
+
+/* What does not fit is left out from the end. */
+static void append(char *message, size_t size, const char *text)
+{
+        size_t used = strlen(message), n = strlen(text);
+
+        n = MIN(n, size - 1 - used);
+        memcpy(message + used, text, n);
+        message[used + n] = '\0';
+        cut_at_character(message);
+}
+
+__attribute__((format(printf, 5, 0))) static int set(struct error *err, enum error_kind kind,
+                                                     int number, const char *key, const char *fmt,
+                                                     va_list ap)
+{
+        /* in two steps: an argument may be err->message itself */
+        char message[sizeof err->message] = {0};
+
         if (!err)
                 return -number;
-        memset(err, 0, sizeof *err);
+        (void) vsnprintf(message, sizeof message, fmt, ap);
+        cut_at_character(message);
+        if (key != err->key) {
+                memset(err->key, 0, sizeof err->key);
+                (void) snprintf(err->key, sizeof err->key, "%s", key ? key : "");
+        }
+        memset(err->step, 0, sizeof err->step);
         err->kind = kind;
         err->number = number;
-        if (key)
-                (void) snprintf(err->key, sizeof err->key, "%s", key);
-        (void) vsnprintf(err->message, sizeof err->message, fmt, ap);
+        memcpy(err->message, message, sizeof message);
         return -number;
 }
 
@@ -106,10 +140,8 @@ int error_set_errno(struct error *err, enum error_kind kind, int number, const c
         r = set(err, kind, number, NULL, fmt, ap);
         va_end(ap);
         if (err) {
-                size_t used = strlen(err->message);
-
-                (void) snprintf(err->message + used, sizeof err->message - used, ": %s",
-                                strerror(number));
+                append(err->message, sizeof err->message, ": ");
+                append(err->message, sizeof err->message, strerror(number));
         }
         return r;
 }
@@ -127,15 +159,18 @@ int error_set_key(struct error *err, enum error_kind kind, const char *key, cons
 
 int error_prefix(struct error *err, int r, const char *fmt, ...)
 {
-        char prefix[160], old[sizeof err->message];
+        char message[sizeof err->message] = {0};
+        const size_t prefix_max = 160; /* the cause must still fit behind a long prefix */
         va_list ap;
 
         if (!err)
                 return r;
         va_start(ap, fmt);
-        (void) vsnprintf(prefix, sizeof prefix, fmt, ap);
+        (void) vsnprintf(message, prefix_max, fmt, ap);
         va_end(ap);
-        memcpy(old, err->message, sizeof old);
-        (void) snprintf(err->message, sizeof err->message, "%s: %s", prefix, old);
+        cut_at_character(message);
+        append(message, sizeof message, ": ");
+        append(message, sizeof message, err->message);
+        memcpy(err->message, message, sizeof message);
         return r;
 }
