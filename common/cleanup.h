@@ -30,8 +30,11 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-static inline void free_charp(char **p)
+static inline void free_any(void *p) /* the address of a pointer of any type */
 {
-        __builtin_free(*p);
+        void *pointer;
+
+        __builtin_memcpy(&pointer, p, sizeof pointer);
+        __builtin_free(pointer);
 }
-#define _cleanup_free_ _cleanup_(free_charp)
+#define _cleanup_free_ _cleanup_(free_any)

@@ -23,7 +23,8 @@ static inline void fd_closep(int *fd)
 
 int fd_set_cloexec(int fd, int on);
 int fd_write_all(int fd, const void *bytes, size_t n); /* blocking fds and regular files */
-/* Reads to the end, at most `max` bytes (-EFBIG if there is more); gives a NUL-terminated buffer. */
+/* Reads to the end, at most `max` bytes (-EFBIG if there is more); gives a NUL-terminated buffer.
+ */
 int fd_read_all(int fd, size_t max, char **ret, size_t *ret_n);
 
 /* openat2(2), Linux 5.6, with RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS: no name on the way may
@@ -37,9 +38,10 @@ int fd_open_absolute(const char *path, int flags);
 int fd_send(int fd, const void *bytes, size_t n, const int *fds, size_t nfds);
 
 #define FD_RECV_MAX 8
-/* Receives one datagram: the number of bytes, 0 at the end of file. Descriptors are close-on-exec and
- * the caller's; *nfds is how many of `fds` (room for FD_RECV_MAX) were filled. A datagram longer than
- * `n`, or with more descriptors than FD_RECV_MAX, is -EMSGSIZE and nothing of it is kept. */
+/* Receives one datagram: the number of bytes, 0 at the end of file. Descriptors are close-on-exec
+ * and the caller's; *nfds is how many of `fds` (room for FD_RECV_MAX) were filled. A datagram
+ * longer than `n`, or with more descriptors than FD_RECV_MAX, is -EMSGSIZE and nothing of it is
+ * kept. */
 ssize_t fd_recv(int fd, void *bytes, size_t n, int *fds, size_t *nfds, int flags);
 
 /* A memfd with these bytes, sealed against shrink, grow, write and further seals. */

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 #define NAME_WORKSPACE_MAX 128 /* bytes without the NUL */
-#define NAME_MODEL_MAX 96
-#define NAME_UUID_LENGTH 36
+#define NAME_MODEL_MAX     96
+#define NAME_UUID_LENGTH   36
 
 /* [A-Za-z0-9_] then [A-Za-z0-9._-]*, at most NAME_WORKSPACE_MAX: safe as one path component. */
 bool name_is_workspace(const char *name);

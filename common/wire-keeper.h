@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define WIRE_KEEPER_MAGIC 0x7065656bu /* "keep" */
+#define WIRE_KEEPER_MAGIC   0x7065656bu /* "keep" */
 #define WIRE_KEEPER_VERSION 1u
 
 /* The keeper's descriptors at exec; anything above is closed. */
@@ -25,7 +25,8 @@ enum {
 
 #define KEEPER_STDERR_MAX (64 * 1024)
 
-/* One per append to the raw file: `end` is the file's size after it. Microseconds since the epoch. */
+/* One per append to the raw file: `end` is the file's size after it. Microseconds since the epoch.
+ */
 struct keeper_index {
         uint64_t end, realtime_usec;
 };
@@ -42,13 +43,14 @@ struct keeper_exit {
 enum keeper_type {
         /* launcher to keeper */
         KEEPER_HELLO = 1, /* after a new launcher connected; answered by KEEPER_STATE */
-        KEEPER_GO,        /* verified: feed stdin from the descriptor beside this, then close it; and reap */
+        KEEPER_GO, /* verified: feed stdin from the descriptor beside this, then close it; and reap
+                    */
         /* keeper to launcher */
         KEEPER_STATE = 64, /* what is true now; also sent unasked whenever `flags` change */
 };
 
 enum {
-        KEEPER_GONE_ON = 1 << 0,       /* KEEPER_GO was seen */
+        KEEPER_RELEASED = 1 << 0,      /* KEEPER_GO was seen */
         KEEPER_EXITED = 1 << 1,        /* `status` is valid */
         KEEPER_QUOTA = 1 << 2,         /* output_max reached: the rest is read and discarded */
         KEEPER_STDOUT_CLOSED = 1 << 3, /* end of file on stdout while Codex lives */

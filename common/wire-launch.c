@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define STRING(type, member) {offsetof(struct type, member), sizeof(((struct type *) 0)->member)}
+#define STRING(type, member)                                                                       \
+        {                                                                                          \
+                offsetof(struct type, member), sizeof(((struct type *) 0)->member)                 \
+        }
 #define STRINGS 4
 
 static const struct {
@@ -16,10 +19,16 @@ static const struct {
 } types[] = {
         {WIRE_HELLO, true, sizeof(struct wire_hello), 0, {{0}}},
         {WIRE_PONG, true, sizeof(struct wire_ping), 0, {{0}}},
-        {WIRE_RESOLVE, true, sizeof(struct wire_resolve), 0,
+        {WIRE_RESOLVE,
+         true,
+         sizeof(struct wire_resolve),
+         0,
          {STRING(wire_resolve, workspace), STRING(wire_resolve, cwd),
           STRING(wire_resolve, wish.model)}},
-        {WIRE_START, true, sizeof(struct wire_start), 1,
+        {WIRE_START,
+         true,
+         sizeof(struct wire_start),
+         1,
          {STRING(wire_start, workspace), STRING(wire_start, cwd), STRING(wire_start, wish.model),
           STRING(wire_start, thread_id)}},
         {WIRE_SIGNAL, true, sizeof(struct wire_signal), 0, {{0}}},

@@ -1,12 +1,12 @@
 /* Between the launcher and the supervisor: a SOCK_SEQPACKET pair, one fixed-size struct a datagram,
- * descriptors by SCM_RIGHTS. The supervisor reads strangers' bytes, so the launcher believes nothing
- * in here: it checks the exact length of each type, a sequence number that only grows, the generation
- * of the policy, every name against its own configuration, and every worker against its own table. A
- * message that an honest supervisor could not have sent ends that supervisor; a request that was
- * merely refused gets an answer.
+ * descriptors by SCM_RIGHTS. The supervisor reads strangers' bytes, so the launcher believes
+ * nothing in here: it checks the exact length of each type, a sequence number that only grows, the
+ * generation of the policy, every name against its own configuration, and every worker against its
+ * own table. A message that an honest supervisor could not have sent ends that supervisor; a
+ * request that was merely refused gets an answer.
  *
- * Strings are NUL-terminated within their arrays and zero-filled after it. No message carries a uid,
- * an absolute path or argv. Integers are the host's: both ends are of one build. Times are
+ * Strings are NUL-terminated within their arrays and zero-filled after it. No message carries a
+ * uid, an absolute path or argv. Integers are the host's: both ends are of one build. Times are
  * microseconds: `_usec` since the epoch (CLOCK_REALTIME) unless said otherwise. */
 #pragma once
 
@@ -16,22 +16,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_LAUNCH_MAGIC 0x78646f63u /* "codx" */
+#define WIRE_LAUNCH_MAGIC   0x78646f63u /* "codx" */
 #define WIRE_LAUNCH_VERSION 1u
-#define WIRE_DIGEST_SIZE 32
-#define WIRE_CWD_MAX 1024
+#define WIRE_DIGEST_SIZE    32
+#define WIRE_CWD_MAX        1024
 
 enum wire_type {
         /* supervisor to launcher */
-        WIRE_HELLO = 1,    /* struct wire_hello: ready for work; the answer is POLICY, ADOPTED*, SYNCED */
-        WIRE_PONG,         /* struct wire_ping, as it came */
-        WIRE_RESOLVE,      /* struct wire_resolve: answered by RESOLVED */
-        WIRE_START,        /* struct wire_start and 1 fd, the prompt: STARTED or START_FAILED */
-        WIRE_SIGNAL,       /* struct wire_signal: no answer; EXITED and GONE tell */
-        WIRE_RELEASE,      /* struct wire_worker: the terminal event is durable; GONE is not repeated */
-        WIRE_FORGET,       /* struct wire_worker: remove the output files of a released worker */
-        WIRE_RELOAD,       /* struct wire_ping: answered by RELOADED, POLICY before it if it changed */
-        WIRE_STATUS,       /* struct wire_status: figures for systemd's STATUS= */
+        WIRE_HELLO =
+                1, /* struct wire_hello: ready for work; the answer is POLICY, ADOPTED*, SYNCED */
+        WIRE_PONG, /* struct wire_ping, as it came */
+        WIRE_RESOLVE, /* struct wire_resolve: answered by RESOLVED */
+        WIRE_START,   /* struct wire_start and 1 fd, the prompt: STARTED or START_FAILED */
+        WIRE_SIGNAL,  /* struct wire_signal: no answer; EXITED and GONE tell */
+        WIRE_RELEASE, /* struct wire_worker: the terminal event is durable; GONE is not repeated */
+        WIRE_FORGET,  /* struct wire_worker: remove the output files of a released worker */
+        WIRE_RELOAD,  /* struct wire_ping: answered by RELOADED, POLICY before it if it changed */
+        WIRE_STATUS,  /* struct wire_status: figures for systemd's STATUS= */
         /* launcher to supervisor */
         WIRE_POLICY = 64,  /* struct wire_policy and 1 fd, a sealed memfd: core/config.h reads it */
         WIRE_LISTEN,       /* struct wire_ping and 1 fd: the clients' listening socket */
@@ -41,10 +42,10 @@ enum wire_type {
         WIRE_START_FAILED, /* struct wire_failed: there is no worker */
         WIRE_ADOPTED,      /* struct wire_started: a worker from before; GONE follows if it ended */
         WIRE_EXITED,       /* struct wire_exited: Codex ended, its tree may not have */
-        WIRE_GONE,         /* struct wire_exited: the whole tree is gone, all output is in the files */
-        WIRE_RELOADED,     /* struct wire_failed: kind ERROR_NONE, or why the old state was kept */
-        WIRE_SYNCED,       /* struct wire_ping: all that was known before HELLO has been told */
-        WIRE_NOTICE,       /* struct wire_exited: output quota reached, or stdout closed: see flags */
+        WIRE_GONE,     /* struct wire_exited: the whole tree is gone, all output is in the files */
+        WIRE_RELOADED, /* struct wire_failed: kind ERROR_NONE, or why the old state was kept */
+        WIRE_SYNCED,   /* struct wire_ping: all that was known before HELLO has been told */
+        WIRE_NOTICE,   /* struct wire_exited: output quota reached, or stdout closed: see flags */
 };
 
 struct wire_header {
@@ -71,9 +72,9 @@ struct wire_worker {
 
 /* What a job asks for; each can only narrow its workspace's policy. Zero: as the policy says. */
 struct wire_wish {
-        uint32_t sandbox_mode;    /* enum policy_sandbox_mode + 1 */
-        uint32_t network_access;  /* 1 false, 2 true */
-        uint32_t approval_policy; /* enum policy_approval + 1 */
+        uint32_t sandbox_mode;        /* enum policy_sandbox_mode + 1 */
+        uint32_t network_access;      /* 1 false, 2 true */
+        uint32_t approval_policy;     /* enum policy_approval + 1 */
         uint32_t skip_git_repo_check; /* 1 false, 2 true */
         char model[NAME_MODEL_MAX + 1];
         char pad[7];
@@ -97,9 +98,9 @@ struct wire_resolved {
         uint64_t cookie, generation;
         struct wire_error error; /* kind ERROR_NONE: the rest holds */
         uint32_t uid, gid;
-        uint64_t device, inode;  /* of the workspace's directory */
+        uint64_t device, inode;           /* of the workspace's directory */
         uint8_t digest[WIRE_DIGEST_SIZE]; /* of the effective policy, after narrowing */
-        char user[64];           /* login name, or the uid in decimal; informative */
+        char user[64];                    /* login name, or the uid in decimal; informative */
 };
 
 struct wire_start {
@@ -115,15 +116,16 @@ struct wire_start {
 
 /* The identity that the launcher read back from /proc after exec. */
 struct wire_identity {
-        uint32_t uid, gid, ngroups, no_new_privs, seccomp, capabilities; /* capabilities: 0 = all five sets empty */
+        uint32_t uid, gid, ngroups, no_new_privs, seccomp,
+                capabilities; /* capabilities: 0 = all five sets empty */
 };
 
 struct wire_started {
         struct wire_header header;
         uint64_t cookie; /* of START; 0 in ADOPTED */
         uint64_t worker, job, generation;
-        uint32_t pid;    /* Codex's, as the host sees it; 0 once it ended */
-        uint32_t flags;  /* WIRE_WORKER_* */
+        uint32_t pid;   /* Codex's, as the host sees it; 0 once it ended */
+        uint32_t flags; /* WIRE_WORKER_* */
         uint64_t started_usec;
         uint64_t spawn_usec; /* START received -> verified, a duration */
         uint8_t digest[WIRE_DIGEST_SIZE];
@@ -157,9 +159,10 @@ struct wire_exited {
 };
 
 enum wire_how {
-        WIRE_INTERRUPT = 1, /* SIGINT to Codex: `codex exec` ignores SIGTERM as PID 1 and ends on INT */
-        WIRE_TERMINATE,     /* SIGTERM to Codex */
-        WIRE_KILL,          /* cgroup.kill on the job: everything at once */
+        WIRE_INTERRUPT =
+                1,      /* SIGINT to Codex: `codex exec` ignores SIGTERM as PID 1 and ends on INT */
+        WIRE_TERMINATE, /* SIGTERM to Codex */
+        WIRE_KILL,      /* cgroup.kill on the job: everything at once */
 };
 
 struct wire_signal {
