@@ -425,7 +425,7 @@ class Codexd:
             environment["WATCHDOG_USEC"] = str(int(self.watchdog_s * 1e6))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD + "/daemon/priv/launcher/codexd", "--listen=" + SOCKET, "--libexec-dir=" + libexec(),
+                [self.launcher(), "--listen=" + SOCKET, "--libexec-dir=" + libexec(),
                  "--workers-cgroup=" + WORKERS_CGROUP, *self.options],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         with self.told:
@@ -433,6 +433,9 @@ class Codexd:
         threading.Thread(target=self._listen, args=(notify, self.process), daemon=True).start()
         if self.ready:
             self.wait_notified("READY=1")
+
+    def launcher(self):
+        return BUILD + "/daemon/priv/launcher/codexd"
 
     def _listen(self, notify, process):
         """Reads what the launcher tells systemd, its descriptors too, for as long as it lives."""

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WIRE_FD      3
@@ -130,6 +131,8 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
         struct super *s = container_of(io, struct super, pidfd_io);
         struct launcher *launcher = s->launcher;
         struct report_fields f = {0};
+        double delay;
+        bool was_ready;
         int status = 0;
 
         ev_io_stop(loop, io);
@@ -140,6 +143,7 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
         s->wire = fd_close(s->wire);
         s->pidfd = fd_close(s->pidfd);
         s->pid = 0;
+        was_ready = s->hello;
         s->hello = false;
         /* A start that nobody waits for any more: its job is asked for again by the next one. */
         LIST_FOREACH (w, &launcher->workers, struct worker, link) {
@@ -159,9 +163,13 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
                "The supervisor %s %d; %u running turns go on and a fresh one takes over",
                WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), launcher->nworkers);
-        s->quick_deaths = ev_now(loop) - s->started < QUICK_S ? s->quick_deaths + 1 : 0;
+        /* One that never came to HELLO is broken, and retried ever later; one that was killed for
+         * what it said is replaced at once, but for a pause that keeps a hostile one from being a
+         * load. */
+        s->quick_deaths = was_ready ? 0 : s->quick_deaths + 1;
+        delay = ev_now(loop) - s->started > QUICK_S ? 0. : 0.05 + MIN(5., 0.1 * s->quick_deaths);
         ev_timer_stop(loop, &s->restart);
-        ev_timer_set(&s->restart, s->quick_deaths == 0 ? 0. : MIN(5., 0.1 * s->quick_deaths), 0.);
+        ev_timer_set(&s->restart, delay, 0.);
         ev_timer_start(loop, &s->restart);
 }
 
