@@ -34,7 +34,7 @@ static bool too_deep(const char *text, size_t n, unsigned *ret_line)
 
 int conf_parse(const char *file, const char *text, size_t n, json_t **ret, struct error *err)
 {
-        struct conf_where where = {.file = file, .place = {text, text + n, 1}};
+        struct conf_where where = {.file = file, .place = {text, text + n, 1, 1}};
         json_error_t why;
         json_t *json;
         char *near;
@@ -66,7 +66,7 @@ int conf_parse(const char *file, const char *text, size_t n, json_t **ret, struc
 static void step(struct conf_place *p)
 {
         if (p->at < p->end && *p->at++ == '\n')
-                p->line++;
+                p->at_line++;
 }
 
 static void skip_space(struct conf_place *p)
@@ -121,9 +121,10 @@ static void skip_comma(struct conf_place *p)
 
 struct conf_place conf_place_root(const char *text, size_t n)
 {
-        struct conf_place place = {text, text + n, 1};
+        struct conf_place place = {text, text + n, 1, 1};
 
         skip_space(&place);
+        place.line = place.at_line;
         return place;
 }
 
@@ -156,7 +157,7 @@ int conf_place_member(struct conf_place object, const char *key, struct conf_pla
                 skip_space(&p);
                 if (same) {
                         *ret = p;
-                        ret->line = start.line;
+                        ret->line = start.at_line;
                         return 0;
                 }
                 skip_value(&p);
@@ -179,6 +180,7 @@ int conf_place_next(struct conf_place *walk, struct conf_place *ret)
         if (walk->at == walk->end || *walk->at == ']')
                 return -ENOENT;
         *ret = *walk;
+        ret->line = ret->at_line;
         skip_value(walk);
         skip_comma(walk);
         return walk->at > ret->at ? 0 : -ENOENT;

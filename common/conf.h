@@ -65,7 +65,8 @@ struct conf_table {
 /* A value in text that json_loadb() accepted, which it does not tell the place of. */
 struct conf_place {
         const char *at, *end; /* from the value's first byte to the end of the text */
-        unsigned line;        /* of the value; of its key if it has one */
+        unsigned line;        /* to be told: of the value, or of its key if it has one */
+        unsigned at_line;     /* of `at` itself */
 };
 struct conf_place conf_place_root(const char *text, size_t n);
 /* 0 and *ret for the value of `key` in an object, or -ENOENT. */
