@@ -72,6 +72,9 @@ struct launcher {
         uint64_t watchdog_usec;
 };
 
+/* set-up.c */
+int launcher_set_up(struct launcher *launcher, struct error *err);
+
 /* super.c */
 void super_init(struct super *super, struct launcher *launcher);
 int super_start(struct super *super);

@@ -2,8 +2,6 @@
  * only after the identity was read back. */
 #include "codex-config.h"
 #include "fd.h"
-#include "log.h"
-#include "verify.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -23,8 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_S 20. /* of the runner: mounts may wait for a slow file system */
-#define PIPE_SIZE       (256 * 1024)
+#define PIPE_SIZE (256 * 1024)
 
 struct start { /* what one start opens, until the child has it */
         struct workspace workspace;
@@ -55,7 +52,7 @@ static void start_done(struct start *s)
         s->listen = fd_close(s->listen);
 }
 
-static int failed(struct error *err, const char *step, int number)
+int worker_failed(struct error *err, const char *step, int number)
 {
         (void) error_set_errno(err, ERROR_SPAWN_FAILED, number, "starting a worker: %s", step);
         (void) snprintf(err->step, sizeof err->step, "%s", step);
@@ -187,21 +184,21 @@ static int prepare(struct worker *w, const struct wire_start *q, struct start *s
 
         r = prepare_home(launcher, s, q->workspace);
         if (r < 0)
-                return failed(err, "home", -r);
+                return worker_failed(err, "home", -r);
         r = prepare_files(launcher, s, id);
         if (r < 0)
-                return failed(err, "files", -r);
+                return worker_failed(err, "files", -r);
         w->spool_dir = fcntl(s->spool.dir, F_DUPFD_CLOEXEC, 3);
         r = cgroup_make(launcher->cgroup_root, id, &w->cgroup);
         if (r < 0)
-                return failed(err, "cgroup", -r);
+                return worker_failed(err, "cgroup", -r);
         r = prepare_channels(launcher, s, id);
         if (r < 0)
-                return failed(err, "channels", -r);
+                return worker_failed(err, "channels", -r);
         r = codex_command_make(&s->command, settings, &s->workspace, launcher->options.run_dir,
                                q->thread_id, s->workspace.policy->skip_git_repo_check);
         if (r < 0)
-                return failed(err, "command", -r);
+                return worker_failed(err, "command", -r);
         return 0;
 }
 
@@ -261,208 +258,13 @@ static int launch(struct worker *w, struct start *s, struct error *err)
         long pid = syscall(SYS_clone3, &args, sizeof args);
 
         if (pid < 0)
-                return failed(err, "clone", errno);
+                return worker_failed(err, "clone", errno);
         if (pid == 0)
                 runner_main(&s->plan);
         w->keeper = (pid_t) pid;
         w->keeper_pidfd = pidfd;
         w->ours = true;
         return 0;
-}
-
-/* ---- the runner's reports ---- */
-
-static void answer_failed(struct worker *w, const struct error *why)
-{
-        struct wire_failed m = {.cookie = w->cookie};
-
-        if (w->cookie == 0)
-                return;
-        wire_error_from(&m.error, why);
-        super_tell(&w->launcher->super, &m, WIRE_START_FAILED, -EBADF);
-        w->cookie = 0;
-}
-
-/* Nothing was given to it yet, so nothing of it need be kept. */
-void worker_abort(struct worker *w, const struct error *why)
-{
-        struct launcher *launcher = w->launcher;
-        char path[128];
-
-        if (w->keeper_pidfd >= 0) {
-                (void) syscall(SYS_pidfd_send_signal, w->keeper_pidfd, SIGKILL, NULL, 0);
-                (void) cgroup_kill(&w->cgroup);
-                /* Its mounts and its children go with it; a killed PID 1 without a running program
-                 * ends at once. */
-                (void) waitpid(w->keeper, NULL, 0);
-        }
-        if (w->cgroup.top >= 0 && cgroup_remove(launcher->cgroup_root, w->meta.worker) < 0)
-                log_warning("w-%" PRIu64 ": its cgroup is left behind", w->meta.worker);
-        (void) snprintf(path, sizeof path, "%s/keepers/%" PRIu64, launcher->options.run_dir,
-                        w->meta.worker);
-        (void) unlink(path);
-        (void) spool_release(launcher->workers_dir, w->meta.worker);
-        (void) spool_forget(launcher->workers_dir, w->meta.worker);
-        answer_failed(w, why);
-        (void) worker_free(w);
-}
-
-static void runner_error(const struct worker *w, struct error *err)
-{
-        for (int who = RUNNER_JOB; who >= RUNNER_INIT; who--) {
-                const struct runner_report *report = &w->reports[who].report;
-                const char *step = runner_step_name((uint32_t) who, report->step);
-                enum error_kind kind = ERROR_SPAWN_FAILED;
-
-                if (w->reports[who].seen && report->number == 0)
-                        continue;
-                if (!w->reports[who].seen) { /* the other side says more, if it failed */
-                        (void) error_set(err, kind, "starting a worker: it was killed on the way");
-                        (void) snprintf(err->step, sizeof err->step, "killed");
-                        continue;
-                }
-                if (who == RUNNER_JOB && strcmp(step, "exec") == 0)
-                        kind = report->number == ENOENT ? ERROR_CODEX_MISSING
-                                                        : ERROR_CODEX_NOT_EXECUTABLE;
-                (void) error_set_errno(err, kind, report->number, "starting a worker: %s%s%.48s",
-                                       step, report->detail[0] ? ": " : "", report->detail);
-                (void) snprintf(err->step, sizeof err->step, "%s", step);
-                return;
-        }
-}
-
-static int verify(struct worker *w, struct error *err)
-{
-        const struct verify_wanted wanted = {
-                .uid = w->meta.uid, .gid = w->meta.gid, .groups = w->groups, .ngroups = w->ngroups};
-        int zombie = 0, r;
-
-        if (w->codex <= 0)
-                return error_set(err, ERROR_PRIVILEGE_VERIFY, "Codex's pid is not known");
-        r = verify_process(w->codex, w->keeper, &wanted, &w->meta.identity, &zombie, err);
-        if (r < 0) {
-                struct report_fields f = {0};
-
-                report_add(&f, "CODEX_WORKER", "%" PRIu64, w->meta.worker);
-                report_add(&f, "CODEX_JOB", "%" PRIu64, w->meta.job);
-                report_add(&f, "CODEX_WORKSPACE", "%s", w->meta.workspace);
-                report_add(&f, "CODEX_UID", "%u", w->meta.uid);
-                report_add(&f, "OBJECT_PID", "%d", (int) w->codex);
-                report_add(&f, "CODEX_REASON", "%s", err->message);
-                report(w->launcher->reporter, REPORT_PRIVILEGE_VERIFY_FAILED, f.fields,
-                       "Worker %" PRIu64 " was killed before its first input: %s", w->meta.worker,
-                       err->message);
-        }
-        return r;
-}
-
-/* Verified: it gets its prompt, and the keeper may reap. */
-static int let_go(struct worker *w, struct error *err)
-{
-        const struct settings *settings = config_settings(w->launcher->config);
-        struct keeper_message m = {
-                .magic = WIRE_KEEPER_MAGIC,
-                .version = WIRE_KEEPER_VERSION,
-                .type = KEEPER_GO,
-                .size = sizeof m,
-                .worker = w->meta.worker,
-                .output_max = settings->job_output_max,
-        };
-        struct wire_started started = {.cookie = w->cookie};
-        int r;
-
-        w->meta.started_usec = launcher_now_usec(CLOCK_REALTIME);
-        w->meta.spawn_usec = launcher_now_usec(CLOCK_MONOTONIC) - w->received_usec;
-        w->meta.keeper_pid = (uint32_t) w->keeper;
-        /* Before GO: from then on it is a worker that a later launcher must find. */
-        r = spool_write_meta(w->spool_dir, &w->meta);
-        if (r < 0)
-                return failed(err, "meta", -r);
-        r = fd_send(w->control, &m, sizeof m, &w->prompt, 1);
-        if (r < 0)
-                return failed(err, "keeper", -r);
-        w->prompt = fd_close(w->prompt);
-        worker_set_state(w, WORKER_RUNNING);
-        worker_fill_started(w, &started);
-        super_tell(&w->launcher->super, &started, WIRE_STARTED, -EBADF);
-        w->cookie = 0;
-        worker_watch_control(w);
-        worker_watch_keeper(w);
-        return 0;
-}
-
-/* Both sides have exec'ed or ended: their copies of the socket are closed. */
-static void runner_finished(struct worker *w)
-{
-        struct error err = {0};
-        int r;
-
-        ev_io_stop(w->launcher->loop, &w->report_io);
-        ev_timer_stop(w->launcher->loop, &w->timer);
-        w->report = fd_close(w->report);
-        for (int who = RUNNER_INIT; who <= RUNNER_JOB; who++) {
-                const struct runner_report *report = &w->reports[who].report;
-                const char *last = who == RUNNER_JOB ? "exec" : "keeper-exec";
-
-                if (!w->reports[who].seen || report->number != 0 ||
-                    strcmp(runner_step_name((uint32_t) who, report->step), last) != 0) {
-                        runner_error(w, &err);
-                        worker_abort(w, &err);
-                        return;
-                }
-        }
-        r = verify(w, &err);
-        if (r == 0)
-                r = let_go(w, &err);
-        if (r < 0)
-                worker_abort(w, &err);
-}
-
-static void on_report(struct ev_loop *loop, ev_io *io, int revents)
-{
-        struct worker *w = container_of(io, struct worker, report_io);
-        union {
-                char buffer[CMSG_SPACE(sizeof(struct ucred))];
-                struct cmsghdr align;
-        } control;
-        struct runner_report report;
-        struct iovec iov = {.iov_base = &report, .iov_len = sizeof report};
-        struct msghdr msg = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.buffer,
-                             .msg_controllen = sizeof control.buffer};
-        ssize_t n = recvmsg(w->report, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        struct cmsghdr *c;
-
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return;
-        if (n != (ssize_t) sizeof report || report.who > RUNNER_JOB) {
-                runner_finished(w);
-                return;
-        }
-        report.detail[sizeof report.detail - 1] = '\0';
-        /* An earlier failure is not overwritten: "exec, 0" is followed by its errno, never the
-         * reverse. */
-        w->reports[report.who].report = report;
-        w->reports[report.who].seen = true;
-        c = CMSG_FIRSTHDR(&msg);
-        if (report.who == RUNNER_JOB && c && c->cmsg_level == SOL_SOCKET &&
-            c->cmsg_type == SCM_CREDENTIALS && w->codex_pidfd < 0) {
-                struct ucred peer;
-
-                memcpy(&peer, CMSG_DATA(c), sizeof peer);
-                w->codex = peer.pid;
-                w->codex_pidfd = (int) syscall(SYS_pidfd_open, peer.pid, 0);
-        }
-}
-
-static void on_start_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-        struct worker *w = container_of(timer, struct worker, timer);
-        struct error err = {0};
-
-        (void) failed(&err, "timeout", ETIMEDOUT);
-        worker_abort(w, &err);
 }
 
 void worker_start(struct launcher *launcher, const struct wire_start *q, int prompt)
@@ -519,8 +321,5 @@ void worker_start(struct launcher *launcher, const struct wire_start *q, int pro
         w->control = TAKE_FD(s.control[0]);
         w->report = TAKE_FD(s.report[0]);
         start_done(&s);
-        ev_io_init(&w->report_io, on_report, w->report, EV_READ);
-        ev_io_start(launcher->loop, &w->report_io);
-        ev_timer_init(&w->timer, on_start_timeout, START_TIMEOUT_S, 0.);
-        ev_timer_start(launcher->loop, &w->timer);
+        worker_watch_runner(w);
 }

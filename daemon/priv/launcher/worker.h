@@ -55,6 +55,11 @@ uint64_t launcher_now_usec(int clock);
 
 /* worker-start.c: STARTED or START_FAILED follows. Takes `prompt`. */
 void worker_start(struct launcher *launcher, const struct wire_start *request, int prompt);
+int worker_failed(struct error *err, const char *step,
+                  int number); /* ERROR_SPAWN_FAILED; -number */
+
+/* worker-verify.c: from the runner's reports to a verified worker with its prompt. */
+void worker_watch_runner(struct worker *worker);
 void worker_abort(struct worker *worker, const struct error *why); /* while STARTING only */
 
 /* worker-adopt.c: at the launcher's own start, whatever an earlier one left. */
