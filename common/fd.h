@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -117,7 +117,7 @@ int verify_status(const char *status, const struct verify_wanted *wanted, struct
         return 0;
 }
 
-static int check_namespaces(int dir, int init, struct error *err)
+static int check_namespaces(int dir, int init, int *ret_zombie, struct error *err)
 {
         static const char *const kinds[] = {"pid", "mnt", "ipc", "uts"};
 
@@ -127,8 +127,15 @@ static int check_namespaces(int dir, int init, struct error *err)
 
                 (void) snprintf(path, sizeof path, "ns/%s", kinds[i]);
                 (void) snprintf(own_path, sizeof own_path, "/proc/self/ns/%s", kinds[i]);
-                if (fstatat(dir, path, &theirs, 0) < 0 || fstatat(init, path, &of_init, 0) < 0 ||
-                    stat(own_path, &ours) < 0)
+                int r = fstatat(dir, path, &theirs, 0);
+
+                if (r < 0 && errno == ENOENT) {
+                        /* Only do_exit() takes a task's namespaces away, and it does so before the
+                         * state says Z: it will run no instruction again. */
+                        *ret_zombie = 1;
+                        return 0;
+                }
+                if (r < 0 || fstatat(init, path, &of_init, 0) < 0 || stat(own_path, &ours) < 0)
                         return WRONG("the %s namespace cannot be read: %s", kinds[i],
                                      strerror(errno));
                 if (theirs.st_ino == ours.st_ino)
@@ -168,5 +175,5 @@ int verify_process(pid_t pid, pid_t init, const struct verify_wanted *wanted,
         r = verify_status(status, wanted, ret, ret_zombie, err);
         if (r < 0 || *ret_zombie)
                 return r;
-        return check_namespaces(dir, init_dir, err);
+        return check_namespaces(dir, init_dir, ret_zombie, err);
 }
