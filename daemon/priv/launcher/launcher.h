@@ -44,9 +44,9 @@ struct super { /* the supervisor process and the wire to it */
         struct list outgoing;
         unsigned noutgoing;
         unsigned quick_deaths;
-        ev_tstamp started, answered;
+        ev_tstamp started;
         ev_io pidfd_io, wire_io, wire_out;
-        ev_timer restart, ping;
+        ev_timer restart, ping, overdue;
 };
 
 struct launcher {
@@ -83,6 +83,8 @@ void super_stop(struct super *super);
  * fields set and is sealed here; `fd` (-EBADF: none) is duplicated if it must wait. */
 void super_tell(struct super *super, void *message, uint32_t type, int fd);
 void super_violation(struct super *super, const char *what); /* ends it: it is not an honest one */
+
+void super_answered(struct super *super); /* a PONG, or HELLO */
 
 /* requests.c: one checked message of the supervisor's; takes the descriptors in fds. */
 void request_handle(struct launcher *launcher, const union wire_launch_any *message, int *fds,

@@ -53,7 +53,7 @@ static void hello(struct launcher *launcher, const struct wire_hello *m)
                 return;
         }
         launcher->super.hello = true;
-        launcher->super.answered = ev_now(launcher->loop);
+        super_answered(&launcher->super);
         super_tell(&launcher->super, &ping, WIRE_LISTEN, launcher->listen);
         super_tell(&launcher->super, &policy, WIRE_POLICY, launcher->policy_memfd);
         LIST_FOREACH (w, &launcher->workers, struct worker, link)
@@ -73,7 +73,7 @@ static void hello(struct launcher *launcher, const struct wire_hello *m)
 
 static void pong(struct launcher *launcher)
 {
-        launcher->super.answered = ev_now(launcher->loop);
+        super_answered(&launcher->super);
         (void) sd_notify(0, "WATCHDOG=1");
 }
 

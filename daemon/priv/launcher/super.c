@@ -139,6 +139,7 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
         (void) waitpid(s->pid, &status, 0);
         ev_io_stop(loop, &s->wire_io);
         ev_io_stop(loop, &s->wire_out);
+        ev_timer_stop(loop, &s->overdue);
         drop_outgoing(s);
         s->wire = fd_close(s->wire);
         s->pidfd = fd_close(s->pidfd);
@@ -251,7 +252,7 @@ int super_start(struct super *s)
         s->wire = TAKE_FD(ours);
         s->sent = s->received = 0;
         s->hello = false;
-        s->started = s->answered = ev_now(launcher->loop);
+        s->started = ev_now(launcher->loop);
         ev_io_init(&s->pidfd_io, on_died, s->pidfd, EV_READ);
         ev_io_start(launcher->loop, &s->pidfd_io);
         ev_io_init(&s->wire_io, on_wire, s->wire, EV_READ);
@@ -267,19 +268,28 @@ static void on_ping(struct ev_loop *loop, ev_timer *timer, int revents)
         struct super *s = container_of(timer, struct super, ping);
         struct wire_ping m = {.cookie = launcher_now_usec(CLOCK_MONOTONIC)};
 
-        if (s->pid == 0)
+        if (s->pid == 0 || ev_is_active(&s->overdue))
                 return;
-        if (ev_now(loop) - s->answered > (double) s->launcher->watchdog_usec / 2e6) {
-                s->answered = ev_now(loop);
-                super_violation(s, "silent for half the watchdog's period");
-                return;
-        }
-        super_tell(s, &m, WIRE_PING, -EBADF);
+        super_tell(s, &m, WIRE_PING,
+                   -EBADF); /* before HELLO nothing is told: that is overdue too */
+        ev_timer_set(&s->overdue, (double) s->launcher->watchdog_usec / 1e6 / 18, 0.);
+        ev_timer_start(loop, &s->overdue);
+}
+
+static void on_overdue(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+        super_violation(container_of(timer, struct super, overdue),
+                        "silent for half the watchdog's period");
+}
+
+void super_answered(struct super *s)
+{
+        ev_timer_stop(s->launcher->loop, &s->overdue);
 }
 
 void super_init(struct super *s, struct launcher *launcher)
 {
-        double period = (double) launcher->watchdog_usec / 1e6 / 6;
+        double period = (double) launcher->watchdog_usec / 1e6 * 8 / 18; /* plus overdue: a half */
 
         s->launcher = launcher;
         s->pidfd = s->wire = -EBADF;
@@ -288,6 +298,7 @@ void super_init(struct super *s, struct launcher *launcher)
         ev_init(&s->wire_io, on_wire);
         ev_init(&s->wire_out, on_wire_writable);
         ev_init(&s->restart, on_restart);
+        ev_init(&s->overdue, on_overdue);
         ev_timer_init(&s->ping, on_ping, period, period);
         ev_timer_start(launcher->loop, &s->ping);
 }
@@ -295,6 +306,7 @@ void super_init(struct super *s, struct launcher *launcher)
 void super_stop(struct super *s)
 {
         ev_timer_stop(s->launcher->loop, &s->ping);
+        ev_timer_stop(s->launcher->loop, &s->overdue);
         ev_timer_stop(s->launcher->loop, &s->restart);
         if (s->pid > 0)
                 (void) syscall(SYS_pidfd_send_signal, s->pidfd, SIGTERM, NULL, 0);
