@@ -124,18 +124,15 @@ static int read_number(const struct conf_where *where, const json_t *value,
                                    ? "a whole number of seconds, or as \"15min\" "
                                      "(s, min, h, d),"
                                    : "a whole number";
-        bool is_number = json_is_integer(value), in_range = true;
+        bool is_number = json_is_integer(value);
         uint64_t n = 0;
 
-        if (is_number) {
-                in_range = json_integer_value(value) >= 0;
+        if (is_number) /* a negative one is larger than any row's maximum */
                 n = (uint64_t) json_integer_value(value);
-        } else if (json_is_string(value) && row->type != CONF_INT) {
+        else if (json_is_string(value) && row->type != CONF_INT)
                 is_number = unit_parse(json_string_value(value),
                                        row->type == CONF_SIZE ? sizes : times, &n);
-        }
-        in_range = in_range && n >= row->min && n <= row->max;
-        if (!is_number || !in_range)
+        if (!is_number || n < row->min || n > row->max)
                 return conf_fail(where, err, "%s; must be %s from %" PRIu64 " to %" PRIu64,
                                  is_number ? "out of range" : "is no number of its kind", kind,
                                  row->min, row->max);

@@ -353,6 +353,12 @@ static void test_size_of_all(void **state)
         assert_non_null(bytes);
         assert_int_equal(parse(bytes, CONFIG_BUNDLE_MAX + 1, &err), -EINVAL);
         assert_non_null(strstr(err.message, "its size"));
+        for (uint32_t n = CONF_FILE_MAX; n <= CONF_FILE_MAX + 1; n++) {
+                made_bundle(&made, "", NULL, NULL);
+                memcpy(made.bytes + 16, &n, 4);
+                memcpy(bytes, made.bytes, made.n);
+                assert_int_equal(parse(bytes, made.n + n, &err), n > CONF_FILE_MAX ? -EINVAL : 0);
+        }
         free(bytes);
 }
 

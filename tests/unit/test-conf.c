@@ -153,7 +153,8 @@ static const struct {
         {"{\"room\": \"0G\"}", 1, "room", "out of range"},
         {"{\"room\": \"5T\"}", 1, "room", "out of range"},
         {"{\"room\": \"16777217T\"}", 1, "room", "K, M, G, T"}, /* 1T, cut to 64 bits */
-        {"{\"room\": \"99999999999999999999\"}", 1, "room", "K, M, G, T"},
+        {"{\"room\": \"99999999999999999999\"}", 1, "room", "no number of its kind"},
+        {"{\"room\": \"18446744073709551617\"}", 1, "room", "no number of its kind"}, /* 1, cut */
         {"{\"colour\": \"pink\"}", 1, "colour", "one of \"red\", \"green\", \"blue\""},
         {"{\"colour\": 1}", 1, "colour", "one of \"red\""},
         {"{\"text\": \"sixsix\"}", 1, "text", "has 6 bytes; must have 0 to 5"},
@@ -345,6 +346,31 @@ static void test_serialisation_is_unambiguous(void **state)
         assert_true(a.n == b.n && memcmp(a.data, b.data, a.n) == 0);
 }
 
+/* The form itself: key, type, value; lengths and counts before what they count; NULL is no "". */
+static void test_the_form_of_serialisation(void **state)
+{
+        static const struct conf_row few_rows[] = {
+                {"w", CONF_STRINGS, "[]", 0, 3, SAMPLE(words), .help = "w"},
+                {"m", CONF_STRING, "null", 0, 3, SAMPLE(maybe), .help = "m"},
+        };
+        static const struct conf_table few = CONF_TABLE_OF(few_rows);
+#define N(n) n "\0\0\0\0\0\0\0"
+        static const char want[] = N("\1") "w" N("\6") N("\1")
+                N("\2") "ab" N("\1") "m" N("\5") "\377\377\377\377\377\377\377\377";
+        char *words[] = {(char[]){"ab"}, NULL}, nothing[] = "";
+        struct sample sample = {.words = words};
+        struct bytes is_null = {0}, is_empty = {0};
+
+        assert_int_equal(CONF_STRINGS, 6);
+        assert_int_equal(CONF_STRING, 5);
+        conf_serialise(&few, &sample, collect, &is_null);
+        assert_int_equal(is_null.n, sizeof want - 1);
+        assert_memory_equal(is_null.data, want, is_null.n);
+        sample.maybe = nothing;
+        conf_serialise(&few, &sample, collect, &is_empty);
+        assert_memory_not_equal(is_empty.data, want, is_null.n);
+}
+
 /* What conf_value() gives reads as the same. */
 static void test_values_return(void **state)
 {
@@ -387,6 +413,7 @@ int main(void)
                 cmocka_unit_test(test_bounds_of_a_file),
                 cmocka_unit_test(test_a_long_path_keeps_its_end),
                 cmocka_unit_test(test_serialisation_is_unambiguous),
+                cmocka_unit_test(test_the_form_of_serialisation),
                 cmocka_unit_test(test_values_return),
         };
 
