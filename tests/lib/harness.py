@@ -14,6 +14,7 @@ record, each for at most TIMEOUT_S. Where the kernel tells nobody (a process in 
 a directory that goes), eventually() looks again and again.
 """
 import contextlib
+import grp
 import json
 import os
 import pwd
@@ -108,6 +109,10 @@ def eventually(look, what, timeout=TIMEOUT_S):
 
 def uid_of(user):
     return pwd.getpwnam(user).pw_uid
+
+
+def grp_of(group):
+    return grp.getgrnam(group).gr_gid
 
 
 def workspace(name=ALPHA, user="site-alpha"):
