@@ -57,7 +57,7 @@ static void hello(struct launcher *launcher, const struct wire_hello *m)
         super_tell(&launcher->super, &ping, WIRE_LISTEN, launcher->listen);
         super_tell(&launcher->super, &policy, WIRE_POLICY, launcher->policy_memfd);
         LIST_FOREACH (w, &launcher->workers, struct worker, link)
-                if (w->state != WORKER_STARTING)
+                if (w->state != WORKER_STARTING && !w->aborted)
                         tell_worker(launcher, w);
         memset(&ping, 0, sizeof ping);
         super_tell(&launcher->super, &ping, WIRE_SYNCED, -EBADF);
@@ -123,7 +123,7 @@ static int check_start(struct launcher *launcher, const struct wire_start *m, in
                 return error_set_key(err, ERROR_BAD_REQUEST, "prompt",
                                      "prompt: not a file of 1 to %d bytes", PROMPT_BYTES_MAX);
         LIST_FOREACH (w, &launcher->workers, struct worker, link)
-                if (w->meta.job == m->job || m->job == 0)
+                if ((w->meta.job == m->job && !w->aborted) || m->job == 0)
                         return error_set(err, ERROR_BAD_REQUEST,
                                          "job %" PRIu64 " has a worker already", m->job);
         return 0;

@@ -148,10 +148,10 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
         s->hello = false;
         /* A start that nobody waits for any more: its job is asked for again by the next one. */
         LIST_FOREACH (w, &launcher->workers, struct worker, link) {
-                if (w->state == WORKER_STARTING) {
+                if (w->state == WORKER_STARTING || w->aborted)
                         w->cookie = 0;
+                if (w->state == WORKER_STARTING && !w->aborted)
                         worker_abort(w, NULL);
-                }
         }
         if (launcher->stopping) {
                 ev_break(loop, EVBREAK_ALL);

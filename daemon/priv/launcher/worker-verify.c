@@ -12,45 +12,26 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define START_TIMEOUT_S 20. /* of the runner: mounts may wait for a slow file system */
 
-static void answer_failed(struct worker *w, const struct error *why)
-{
-        struct wire_failed m = {.cookie = w->cookie};
-
-        if (w->cookie == 0)
-                return;
-        wire_error_from(&m.error, why);
-        super_tell(&w->launcher->super, &m, WIRE_START_FAILED, -EBADF);
-        w->cookie = 0;
-}
-
-/* Nothing was given to it yet, so nothing of it need be kept. */
+/* Nothing was given to it yet, so nothing of it need be kept. The answer waits until the tree is
+ * gone: the slot is not free before. */
 void worker_abort(struct worker *w, const struct error *why)
 {
-        struct launcher *launcher = w->launcher;
-        char path[128];
-
-        if (w->keeper_pidfd >= 0) {
-                (void) syscall(SYS_pidfd_send_signal, w->keeper_pidfd, SIGKILL, NULL, 0);
-                (void) cgroup_kill(&w->cgroup);
-                /* Its mounts and its children go with it; a killed PID 1 without a running program
-                 * ends at once. */
-                (void) waitpid(w->keeper, NULL, 0);
+        w->aborted = true;
+        wire_error_from(&w->why, why);
+        ev_io_stop(w->launcher->loop, &w->report_io);
+        ev_timer_stop(w->launcher->loop, &w->timer);
+        w->report = fd_close(w->report);
+        if (w->keeper_pidfd < 0) { /* it was never born */
+                worker_end(w);
+                return;
         }
-        if (w->cgroup.top >= 0 && cgroup_remove(launcher->cgroup_root, w->meta.worker) < 0)
-                log_warning("w-%" PRIu64 ": its cgroup is left behind", w->meta.worker);
-        (void) snprintf(path, sizeof path, "%s/keepers/%" PRIu64, launcher->options.run_dir,
-                        w->meta.worker);
-        (void) unlink(path);
-        (void) spool_release(launcher->workers_dir, w->meta.worker);
-        (void) spool_forget(launcher->workers_dir, w->meta.worker);
-        answer_failed(w, why);
-        (void) worker_free(w);
+        (void) syscall(SYS_pidfd_send_signal, w->keeper_pidfd, SIGKILL, NULL, 0);
+        worker_watch_keeper(w);
 }
 
 static void runner_error(const struct worker *w, struct error *err)

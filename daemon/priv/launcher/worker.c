@@ -16,7 +16,9 @@
 
 #define TO(state)      (1u << (state))
 #define REMOVE_RETRY_S 0.005
-#define REMOVE_TRIES   6000 /* half a minute: then the process is in D state, and that is said */
+#define UNKILLABLE_S   30.
+#define REMOVE_TRIES   6000 /* the same half minute: then a process is in D state, and that is said \
+                             */
 
 static const struct {
         const char *name;
@@ -155,13 +157,35 @@ static void kill_tree(struct worker *w)
                 (void) syscall(SYS_pidfd_send_signal, w->keeper_pidfd, SIGKILL, NULL, 0);
 }
 
+static void on_unkillable(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+        struct worker *w = container_of(timer, struct worker, timer);
+
+        w->flags |= WIRE_WORKER_UNKILLABLE;
+        log_error("w-%" PRIu64
+                  ": a process cannot be killed (D state?); it is abandoned, with its cgroup",
+                  w->meta.worker);
+        cgroup_close(&w->cgroup);
+        worker_end(w);
+}
+
+/* After this nothing but the kernel is waited for, and not for ever. */
+static void kill_for_good(struct worker *w)
+{
+        kill_tree(w);
+        if (ev_is_active(&w->timer))
+                return;
+        ev_timer_init(&w->timer, on_unkillable, UNKILLABLE_S, 0.);
+        ev_timer_start(w->launcher->loop, &w->timer);
+}
+
 void worker_signal(struct worker *w, enum wire_how how)
 {
         if (w->state != WORKER_RUNNING)
                 return;
         if (how == WIRE_KILL) {
                 w->flags |= WIRE_WORKER_ESCALATED;
-                kill_tree(w);
+                kill_for_good(w);
         } else if (w->codex_pidfd >= 0) {
                 (void) syscall(SYS_pidfd_send_signal, w->codex_pidfd,
                                how == WIRE_INTERRUPT ? SIGINT : SIGTERM, NULL, 0);
@@ -203,7 +227,7 @@ static void on_state(struct worker *w, const struct keeper_message *m)
                 w->status = m->status;
                 w->ended_usec = launcher_now_usec(CLOCK_REALTIME);
                 tell_exited(w, WIRE_EXITED);
-                kill_tree(w); /* what Codex left behind ends with its turn */
+                kill_for_good(w); /* what Codex left behind ends with its turn */
         } else if (w->flags != before) {
                 tell_exited(w, WIRE_NOTICE);
         }
@@ -262,6 +286,19 @@ void worker_watch_keeper(struct worker *w)
 
 /* ---- the end ---- */
 
+/* A start that failed leaves nothing but its answer. */
+static void gone_aborted(struct worker *w)
+{
+        struct launcher *launcher = w->launcher;
+        struct wire_failed m = {.cookie = w->cookie, .error = w->why};
+
+        (void) spool_release(launcher->workers_dir, w->meta.worker);
+        (void) spool_forget(launcher->workers_dir, w->meta.worker);
+        (void) worker_free(w); /* first: the slot is free when the supervisor hears of it */
+        if (m.cookie != 0)
+                super_tell(&launcher->super, &m, WIRE_START_FAILED, -EBADF);
+}
+
 static void gone(struct worker *w)
 {
         char path[128];
@@ -272,7 +309,10 @@ static void gone(struct worker *w)
         cgroup_close(&w->cgroup);
         ev_timer_stop(w->launcher->loop, &w->timer);
         worker_set_state(w, WORKER_GONE);
-        tell_exited(w, WIRE_GONE);
+        if (w->aborted)
+                gone_aborted(w);
+        else
+                tell_exited(w, WIRE_GONE);
 }
 
 static void on_remove(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -301,6 +341,7 @@ void worker_end(struct worker *w)
 
         ev_io_stop(w->launcher->loop, &w->control_io);
         ev_io_stop(w->launcher->loop, &w->keeper_io);
+        ev_timer_stop(w->launcher->loop, &w->timer);
         if (w->ours && w->keeper > 0)
                 (void) waitpid(w->keeper, NULL, WNOHANG);
         w->keeper = 0;

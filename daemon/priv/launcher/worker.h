@@ -23,7 +23,9 @@ struct worker {
         int spool_dir, prompt, report, control;
         pid_t keeper, codex; /* as the host sees them; 0 unknown or ended */
         int keeper_pidfd, codex_pidfd;
-        bool ours;      /* the keeper is our child, to be waited for */
+        bool ours;    /* the keeper is our child, to be waited for */
+        bool aborted; /* while it started: nothing of it is kept */
+        struct wire_error why;
         uint32_t flags; /* WIRE_WORKER_* */
         int status;
         uint64_t ended_usec, received_usec; /* received: CLOCK_MONOTONIC */
