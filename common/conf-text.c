@@ -1,7 +1,10 @@
-/* Text and places: bounds before the parser sees a byte, and the line of a value after it. */
+/* Text and places: bounds before the parser sees a byte, the line of a value after it, and errors
+ * that name both. */
 #include "conf.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +40,7 @@ int conf_parse(const char *file, const char *text, size_t n, json_t **ret, struc
         struct conf_where where = {.file = file, .place = {text, text + n, 1, 1}};
         json_error_t why;
         json_t *json;
-        char *near;
+        char *near, *key = NULL;
 
         if (n > CONF_FILE_MAX)
                 return conf_fail(&where, err, "is too long; a file has at most %u bytes",
@@ -52,13 +55,16 @@ int conf_parse(const char *file, const char *text, size_t n, json_t **ret, struc
         }
         if (json_error_code(&why) == json_error_out_of_memory)
                 return error_set(err, ERROR_NO_MEMORY, "%s: no memory", file);
-        /* What follows would be a piece of the file. */
-        near = strstr(why.text, " near ");
-        if (near)
-                *near = '\0';
         where.place.line = why.line > 0 ? (unsigned) why.line : 1;
-        if (json_error_code(&why) == json_error_duplicate_key)
-                return conf_fail(&where, err, "a key stands twice in one object; each may once");
+        /* What follows is a piece of the file. */
+        near = strstr(why.text, " near '");
+        if (near) {
+                *near = '\0';
+                key = near + strlen(" near '");
+        }
+        if (json_error_code(&why) == json_error_duplicate_key) /* the piece is the key, in quotes */
+                return conf_fail(&where, err, "%.*s stands twice in one object; each key may once",
+                                 key ? (int) strcspn(key, "'") : 5, key ? key : "a key");
         return conf_fail(&where, err, "is no JSON: %s at column %d", why.text,
                          why.column > 0 ? why.column : 0);
 }
@@ -184,4 +190,72 @@ int conf_place_next(struct conf_place *walk, struct conf_place *ret)
         skip_value(walk);
         skip_comma(walk);
         return walk->at > ret->at ? 0 : -ENOENT;
+}
+
+/* ---- errors ---- */
+
+/* The chain as "classes.chat.wall_clock_s" or "network.allowed_domains[2]"; returns the root. */
+static const struct conf_where *where_name(const struct conf_where *where, char *ret, size_t size)
+{
+        const struct conf_where *root = where;
+        size_t used;
+
+        ret[0] = '\0';
+        if (!where->up)
+                return where;
+        root = where_name(where->up, ret, size);
+        used = strlen(ret);
+        if (!where->key) {
+                (void) snprintf(ret + used, size - used, "[%zu]", where->index);
+                return root;
+        }
+        if (used > 0 && used + 1 < size)
+                ret[used++] = '.';
+        for (const char *c = where->key; *c && used + 1 < size; c++) /* a stranger's, if misspelt */
+                ret[used++] = isgraph((unsigned char) *c) ? *c : '?';
+        ret[used] = '\0';
+        return root;
+}
+
+static int where_place(const struct conf_where *where, struct conf_place *ret)
+{
+        struct conf_place up, walk;
+        int r;
+
+        if (!where->up) {
+                *ret = where->place;
+                return 0;
+        }
+        r = where_place(where->up, &up);
+        if (r < 0 || where->key) {
+                *ret = up; /* the nearest place that is known */
+                return r < 0 ? r : conf_place_member(up, where->key, ret);
+        }
+        walk = conf_place_enter(up);
+        *ret = up;
+        for (size_t i = 0; i <= where->index && r == 0; i++)
+                r = conf_place_next(&walk, ret);
+        return r;
+}
+
+int conf_fail(const struct conf_where *where, struct error *err, const char *fmt, ...)
+{
+        char key[sizeof err->key], text[sizeof err->message];
+        struct conf_place place = {0};
+        const struct conf_where *root;
+        const char *file;
+        size_t length;
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void) vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        root = where_name(where, key, sizeof key);
+        (void) where_place(where, &place);
+        file = root->file ? root->file : "built-in";
+        length = strlen(file);
+        if (length > 100) /* the end tells more, and leaves room for the rest */
+                file += length - 100;
+        return error_set_key(err, ERROR_CONFIG_INVALID, key, "%s:%u: %s%s%s", file, place.line, key,
+                             *key ? ": " : "", text);
 }

@@ -1,10 +1,9 @@
+/* The reader: a row at a time, by its type; and what to say of a key that no row has. */
 #include "conf.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,72 +11,6 @@
 static int no_memory(struct error *err)
 {
         return error_set(err, ERROR_NO_MEMORY, "reading configuration: no memory");
-}
-
-/* The chain as "classes.chat.wall_clock_s" or "network.allowed_domains[2]"; returns the root. */
-static const struct conf_where *where_name(const struct conf_where *where, char *ret, size_t size)
-{
-        const struct conf_where *root = where;
-        size_t used;
-
-        ret[0] = '\0';
-        if (!where->up)
-                return where;
-        root = where_name(where->up, ret, size);
-        used = strlen(ret);
-        if (!where->key) {
-                (void) snprintf(ret + used, size - used, "[%zu]", where->index);
-                return root;
-        }
-        if (used > 0 && used + 1 < size)
-                ret[used++] = '.';
-        for (const char *c = where->key; *c && used + 1 < size; c++) /* a stranger's, if misspelt */
-                ret[used++] = isgraph((unsigned char) *c) ? *c : '?';
-        ret[used] = '\0';
-        return root;
-}
-
-static int where_place(const struct conf_where *where, struct conf_place *ret)
-{
-        struct conf_place up, walk;
-        int r;
-
-        if (!where->up) {
-                *ret = where->place;
-                return 0;
-        }
-        r = where_place(where->up, &up);
-        if (r < 0 || where->key) {
-                *ret = up; /* the nearest place that is known */
-                return r < 0 ? r : conf_place_member(up, where->key, ret);
-        }
-        walk = conf_place_enter(up);
-        *ret = up;
-        for (size_t i = 0; i <= where->index && r == 0; i++)
-                r = conf_place_next(&walk, ret);
-        return r;
-}
-
-int conf_fail(const struct conf_where *where, struct error *err, const char *fmt, ...)
-{
-        char key[sizeof err->key], text[sizeof err->message];
-        struct conf_place place = {0};
-        const struct conf_where *root;
-        const char *file;
-        size_t length;
-        va_list ap;
-
-        va_start(ap, fmt);
-        (void) vsnprintf(text, sizeof text, fmt, ap);
-        va_end(ap);
-        root = where_name(where, key, sizeof key);
-        (void) where_place(where, &place);
-        file = root->file ? root->file : "built-in";
-        length = strlen(file);
-        if (length > 100) /* the end tells more, and leaves room for the rest */
-                file += length - 100;
-        return error_set_key(err, ERROR_CONFIG_INVALID, key, "%s:%u: %s%s%s", file, place.line, key,
-                             *key ? ": " : "", text);
 }
 
 bool conf_is_word(const char *value, const char *first, const char *rest, size_t max)
@@ -230,33 +163,24 @@ DEFINE_CLEANUP(char **, strings_free);
 
 static int compare_strings(const void *a, const void *b)
 {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
+        return strcmp(**(char *const *const *) a, **(char *const *const *) b);
 }
 
 /* The index of a string that stands there before, or n. Sorted, as a list may have thousands. */
-static int find_double(char **strings, size_t n, size_t *ret)
+static int find_double(char *const *strings, size_t n, size_t *ret)
 {
-        _cleanup_free_ char *memory = calloc(n + 1, sizeof *strings);
-        const char **sorted = (const char **) (void *) memory, *twice = NULL;
-        bool before = false;
+        char *const **sorted = calloc(n + 1, sizeof *sorted);
 
-        if (!memory)
+        if (!sorted)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++)
-                sorted[i] = strings[i];
+                sorted[i] = &strings[i];
         qsort(sorted, n, sizeof *sorted, compare_strings);
-        for (size_t i = 1; i < n && !twice; i++)
-                if (strcmp(sorted[i - 1], sorted[i]) == 0)
-                        twice = sorted[i];
         *ret = n;
-        for (size_t i = 0; i < n && twice; i++)
-                if (strcmp(strings[i], twice) == 0) {
-                        if (before) {
-                                *ret = i;
-                                break;
-                        }
-                        before = true;
-                }
+        for (size_t i = 1; i < n && *ret == n; i++)
+                if (strcmp(*sorted[i - 1], *sorted[i]) == 0)
+                        *ret = (size_t) (MAX(sorted[i - 1], sorted[i]) - strings);
+        free(sorted);
         return 0;
 }
 

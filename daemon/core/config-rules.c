@@ -167,7 +167,12 @@ int config_warnings(const struct config *config, void (*warn)(void *data, const 
                 warn(data, "no model.base_url in codexd.json: Codex will find no model");
                 warner.count++;
         }
-        for (size_t i = 0; i < config->nrules && r == 0; i++) {
+        if (config->values.settings.allow_external_sandbox) {
+                warn(data, "allow_external_sandbox in codexd.json: this build refuses the mode all "
+                           "the same");
+                warner.count++;
+        }
+        for (size_t i = 0; i < config->nrules && r >= 0; i++) {
                 const struct config_rule *rule = &config->rules[i];
 
                 if (!rule->workspace) {
@@ -179,7 +184,7 @@ int config_warnings(const struct config *config, void (*warn)(void *data, const 
                         if (r >= 0)
                                 r = warn_policy(&warner, config, rule->workspace, pattern, rule);
                 } else {
-                        for (size_t k = 0; k < config->npatterns && r == 0; k++)
+                        for (size_t k = 0; k < config->npatterns && r >= 0; k++)
                                 r = warn_policy(&warner, config, rule->workspace, &config->rules[k],
                                                 rule);
                 }

@@ -166,6 +166,7 @@ static const struct {
         {"{\"words\": \"a\"}", 1, "words", "is no list; must be a list of at most 3"},
         {"{\"words\": [\"a\",\"b\",\"c\",\"d\"]}", 1, "words", "at most 3"},
         {"{\"words\": [\"a\",\n\"b\",\n\"a\"]}", 3, "words[2]", "each may stand once"},
+        {"{\"words\": [\"a\",\n\"a\",\n\"b\"]}", 2, "words[1]", "each may stand once"},
         {"{\"words\": [\"]\",\n \"\\\"\", \n\n7]}", 4, "words[2]", "is no string"},
         {"{\"words\": [\"\"]}", 1, "words[0]", "is empty"},
         {"{\"words\": [\"x\"]}", 1, "words[0]", "has an x"},
@@ -176,9 +177,11 @@ static const struct {
          "at most 40 bytes"},
         {"{\"inner\": 3}", 1, "inner", "is no object"},
         {"{\"$schema\": 3}", 1, "$schema", "is no string"},
-        {"{\"flag\": true, \n\"flag\": true}", 2, "", "stands twice"},
+        {"{\"flag\": true, \n\"flag\": true}", 2, "", "\"flag\" stands twice"},
         {"{\"flag\": true, \n\"fl\\u0061g\": true}", 2, "", "stands twice"},
-        {"{\"inner\": {\"port\": 1, \"port\": 1}}", 1, "", "stands twice"},
+        {"{\"inner\": {\"port\": 1, \"port\": 1}}", 1, "", "\"port\" stands twice"},
+        {"{\"a_long_key_without_end\": 1, \"a_long_key_without_end\": 1}", 1, "",
+         "1: a key stands twice"},
         /* the key's line, found through escapes, brackets in strings and values of every kind */
         {"{\"maybe\": \"}]{[\\\"\",\n\"objects\": {\"a\": {\"b\": [{}, [], 1e3, null,\n true]}},\n"
          "\"fl\\u0061g\"\n:\n0}",

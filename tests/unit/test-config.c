@@ -526,10 +526,11 @@ static void test_warnings(void **state)
         struct heard heard = {0};
         struct error err;
 
-        CHECK_OK(load("{}", NULL, NULL, &config, &err), err);
-        assert_int_equal(config_warnings(config, hear, &heard), 2);
+        CHECK_OK(load("{\"allow_external_sandbox\": true}", NULL, NULL, &config, &err), err);
+        assert_int_equal(config_warnings(config, hear, &heard), 3);
         assert_non_null(strstr(heard.text[0], "no rule"));
         assert_non_null(strstr(heard.text[1], "no model.base_url"));
+        assert_non_null(strstr(heard.text[2], "allow_external_sandbox"));
         config = config_free(config);
 
         memset(&heard, 0, sizeof heard);
