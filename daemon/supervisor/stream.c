@@ -57,7 +57,7 @@ struct stream {
 
         struct own own;
         uint64_t own_offset; /* of the next own record */
-        bool own_looked;     /* the own file was looked at after the last growth of the window */
+        bool own_looked;     /* the own file was looked at after the window last grew */
         char *given;         /* the own record that the caller holds */
         char garbage[64];
 };
@@ -483,6 +483,7 @@ static int next(struct stream *stream, size_t *budget, struct stream_event *ret)
 {
         for (;;) {
                 int found, r = look_for_own(stream);
+                bool closed = stream->closed;
 
                 if (r < 0)
                         return r;
@@ -492,7 +493,8 @@ static int next(struct stream *stream, size_t *budget, struct stream_event *ret)
                 found = find_line(stream, budget);
                 if (found < 0)
                         return found;
-                /* Again: only now is it sure that what was found needs nothing before it. */
+                /* Again: the window may have grown, by a line that an event of a while ago
+                 * precedes. */
                 r = look_for_own(stream);
                 if (r < 0)
                         return r;
@@ -503,6 +505,8 @@ static int next(struct stream *stream, size_t *budget, struct stream_event *ret)
                 r = found ? give_line(stream, ret) : 0;
                 if (r != 0)
                         return r;
+                if (stream->closed != closed)
+                        continue; /* seen just now: the file may have grown before that */
                 r = look_again(stream);
                 if (r <= 0)
                         return r;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,6 +153,7 @@ static void a_whole_life(void **unused)
         assert_true(at == STREAM_AT_END);
         put_own(&f, at, 14, "{\"type\":\"job.finished\"}");
         expect(stream, STREAM_RAW, 13, LINE(4));
+        assert_int_equal(stream_raw_end(stream), size_of(f.raw) + 1); /* as if with its LF */
         expect(stream, STREAM_OWN, 14, "{\"type\":\"job.finished\"}");
         expect_none(stream);
         files_close(&f);
@@ -171,6 +173,112 @@ static void the_last_record_closes(void **unused)
         expect(stream, STREAM_RAW, 1, LINE(2));
         expect(stream, STREAM_OWN, 2, "{\"type\":\"job.finished\"}");
         expect_none(stream);
+        files_close(&f);
+}
+
+/* An own event that was committed in the midst of the last line, which then never got its LF. */
+static void an_event_before_the_unfinished_line(void **unused)
+{
+        struct files f;
+        _cleanup_(stream_freep) struct stream *stream = NULL;
+
+        files_open(&f);
+        stream = open_stream(&f);
+        put_raw(&f, LINE(1) "\n" LINE(2) "\n" LINE(3));
+        put_index(&f, 1);
+        expect(stream, STREAM_RAW, 1, LINE(1));
+        expect(stream, STREAM_RAW, 1, LINE(2));
+        put_own(&f, size_of(f.raw), 2, "{\"own\":1}");
+        stream_close_raw(stream);
+        expect(stream, STREAM_OWN, 2, "{\"own\":1}");
+        expect(stream, STREAM_RAW, 1, LINE(3));
+        expect_none(stream);
+        files_close(&f);
+}
+
+/* Committed while a line was under way, which is whole when the reader comes again. */
+static void an_event_before_the_line_that_grew(void **unused)
+{
+        struct files f;
+        _cleanup_(stream_freep) struct stream *stream = NULL;
+
+        files_open(&f);
+        stream = open_stream(&f);
+        put_raw(&f, LINE(1) "\n" LINE(2) "\n{\"li");
+        put_index(&f, 1);
+        expect(stream, STREAM_RAW, 1, LINE(1));
+        expect(stream, STREAM_RAW, 1, LINE(2));
+        put_own(&f, size_of(f.raw), 2, "{\"own\":1}");
+        put_raw(&f, "ne\":3}\n");
+        put_index(&f, 3);
+        expect(stream, STREAM_OWN, 2, "{\"own\":1}");
+        expect(stream, STREAM_RAW, 3, LINE(3));
+        files_close(&f);
+}
+
+/* The last line and the last event came together, between two calls. */
+static void the_end_comes_at_once(void **unused)
+{
+        struct files f;
+        _cleanup_(stream_freep) struct stream *stream = NULL;
+
+        files_open(&f);
+        stream = open_stream(&f);
+        put_raw(&f, LINE(1) "\n" LINE(2) "\n");
+        put_index(&f, 1);
+        expect(stream, STREAM_RAW, 1, LINE(1));
+        expect(stream, STREAM_RAW, 1, LINE(2));
+        put_raw(&f, LINE(3));
+        put_index(&f, 2);
+        put_own(&f, STREAM_AT_END, 3, "{\"own\":1}");
+        expect(stream, STREAM_RAW, 2, LINE(3));
+        expect(stream, STREAM_OWN, 3, "{\"own\":1}");
+        expect_none(stream);
+        files_close(&f);
+}
+
+/* The keeper died before it wrote the index: the end stands behind another event. */
+static void the_end_is_seen_from_afar(void **unused)
+{
+        struct files f;
+        _cleanup_(stream_freep) struct stream *stream = NULL;
+
+        files_open(&f);
+        stream = open_stream(&f);
+        put_raw(&f, LINE(1) "\n" LINE(2) "\n");
+        put_own(&f, 0, 5, "{\"own\":0}");
+        expect(stream, STREAM_OWN, 5, "{\"own\":0}");
+        expect_none(stream);
+        put_own(&f, 22, 7, "{\"own\":1}");
+        expect_none(stream);
+        put_own(&f, STREAM_AT_END, 8, "{\"own\":2}");
+        expect(stream, STREAM_RAW, 5, LINE(1));
+        expect(stream, STREAM_RAW, 5, LINE(2));
+        expect(stream, STREAM_OWN, 7, "{\"own\":1}");
+        expect(stream, STREAM_OWN, 8, "{\"own\":2}");
+        expect_none(stream);
+        files_close(&f);
+}
+
+static void idle_readers_cost_little(void **unused)
+{
+        enum { N = 300 };
+        struct files f;
+        struct stream *streams[N];
+        size_t before;
+
+        files_open(&f);
+        put_raw(&f, LINE(1) "\n{\"partial\":");
+        put_index(&f, 1);
+        before = mallinfo2().uordblks;
+        for (int i = 0; i < N; i++) {
+                streams[i] = open_stream(&f);
+                expect(streams[i], STREAM_RAW, 1, LINE(1));
+                expect_none(streams[i]);
+        }
+        assert_true(mallinfo2().uordblks - before <= N * 1024);
+        for (int i = 0; i < N; i++)
+                (void) stream_free(streams[i]);
         files_close(&f);
 }
 
@@ -722,6 +830,11 @@ int main(void)
                 cmocka_unit_test(a_whole_life),
                 cmocka_unit_test(the_last_record_closes),
                 cmocka_unit_test(own_events_in_their_places),
+                cmocka_unit_test(an_event_before_the_unfinished_line),
+                cmocka_unit_test(an_event_before_the_line_that_grew),
+                cmocka_unit_test(the_end_comes_at_once),
+                cmocka_unit_test(the_end_is_seen_from_afar),
+                cmocka_unit_test(idle_readers_cost_little),
                 cmocka_unit_test(garbage_and_blanks),
                 cmocka_unit_test(times),
                 cmocka_unit_test(crash_tails),
