@@ -38,7 +38,7 @@ static const struct verb {
         {"ping", VERB_PING, 0, 0, verb_ping, "", "ask whether the daemon answers", ""},
         {"check-config", VERB_CHECK_CONFIG, 0, 1, verb_check_config, "[DIR]",
          "check the configuration, without the daemon",
-         "DIR is " CTL_CONFIG_DIR " unless given. Prints what is wrong as FILE:LINE: KEY: why.\n"},
+         "DIR is " VERB_CONFIG_DIR " unless given. Prints what is wrong as FILE:LINE: KEY: why.\n"},
         {"reload", VERB_RELOAD, 0, 0, verb_reload, "", "make the daemon read its configuration",
          ""},
         {"drain", VERB_DRAIN, 0, 0, verb_drain, "", "admit no further jobs",

@@ -63,7 +63,7 @@ static int check(int dir, const char *name, struct error *err)
 
 int verb_check_config(const struct options *options, int n, char **operands)
 {
-        const char *name = n > 0 ? operands[0] : CTL_CONFIG_DIR;
+        const char *name = n > 0 ? operands[0] : VERB_CONFIG_DIR;
         _cleanup_fd_ int dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct error err = {0};
 

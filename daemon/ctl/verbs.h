@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define VERB_CONFIG_DIR "/etc/codexd" /* the launcher's default too */
+
 /* verbs-job.c */
 int verb_run(const struct options *options, int n, char **operands);
 int verb_submit(const struct options *options, int n, char **operands);
