@@ -256,8 +256,9 @@ static int look_for_own(struct stream *stream)
  * beginning, if it can still be a text. */
 static int fill(struct stream *stream)
 {
-        uint64_t base =
-                stream->scanned - stream->line <= STREAM_TEXT_MAX ? stream->line : stream->scanned;
+        uint64_t base = stream->scanned - stream->line <= STREAM_TEXT_MAX + 1 /* its LF */
+                                ? stream->line
+                                : stream->scanned;
         struct window *w = stream->window;
         ssize_t n;
 
@@ -521,8 +522,6 @@ int stream_next(struct stream *stream, size_t budget, struct stream_event *ret)
         stream->given = NULL;
         budget = MAX(budget, (size_t) 1);
         r = next(stream, &budget, ret);
-        if (r != 1)
-                stream->own_looked = false; /* the next call looks */
         if (r != 1 && r != -EAGAIN)
                 drop_window(stream);
         return r;
