@@ -4,10 +4,12 @@
  *   prompt     removed when the job has ended
  *   events     codexd's own events (stream.h): the only truth about how far the job came
  *   cursor     the seq of the next event that the journal was not told of
- *   ended      a summary of an ended job, so that a restart need not read its events; can be made anew
+ *   ended      a summary of an ended job, so that a restart need not read its events; can be made
+ * anew
  *
  * Functions marked "blocks" wait for the disk: they belong on a thread of their own. To be replaced
- * by one transaction of a database; nothing outside knows these names. Errors are negative errno. */
+ * by one transaction of a database; nothing outside knows these names. Errors are negative errno.
+ */
 #pragma once
 
 #include <stdbool.h>

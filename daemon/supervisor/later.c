@@ -40,7 +40,7 @@ void laters_done(struct laters *laters)
                 return;
         ev_check_stop(laters->loop, &laters->check);
         ev_idle_stop(laters->loop, &laters->idle);
-        LIST_FOREACH(later, &laters->ready, struct later, link)
+        LIST_FOREACH (later, &laters->ready, struct later, link)
                 list_remove(&later->link);
         laters->loop = NULL;
 }

@@ -1,5 +1,6 @@
 /* Work that goes on in the next turn of the loop: whoever has used up its budget stands at the end
- * of this queue, so that no job, however loud, and no reader, however far behind, stops the rest. */
+ * of this queue, so that no job, however loud, and no reader, however far behind, stops the rest.
+ */
 #pragma once
 
 #include "list.h"

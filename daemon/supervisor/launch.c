@@ -53,7 +53,7 @@ static void on_out(struct ev_loop *loop, ev_io *io, int revents)
 {
         struct launch *launch = container_of(io, struct launch, out);
 
-        LIST_FOREACH(waiting, &launch->waiting, struct waiting, link) {
+        LIST_FOREACH (waiting, &launch->waiting, struct waiting, link) {
                 int r = send_now(launch, &waiting->message, waiting->size, waiting->fd);
 
                 if (r == -EAGAIN)
@@ -138,7 +138,7 @@ struct launch *launch_free(struct launch *launch)
                 return NULL;
         ev_io_stop(launch->loop, &launch->in);
         ev_io_stop(launch->loop, &launch->out);
-        LIST_FOREACH(waiting, &launch->waiting, struct waiting, link)
+        LIST_FOREACH (waiting, &launch->waiting, struct waiting, link)
                 waiting_free(waiting);
         (void) fd_close(launch->fd);
         free(launch);

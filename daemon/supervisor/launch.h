@@ -28,7 +28,7 @@ int launch_send(struct launch *launch, uint32_t type, void *message, int fd);
 
 /* The messages that need only a number or two. */
 int launch_hello(struct launch *launch);
-int launch_ping(struct launch *launch, uint32_t type, uint64_t cookie); /* PONG, RELOAD */
+int launch_ping(struct launch *launch, uint32_t type, uint64_t cookie);   /* PONG, RELOAD */
 int launch_worker(struct launch *launch, uint32_t type, uint64_t worker); /* RELEASE, FORGET */
 int launch_signal(struct launch *launch, uint64_t worker, enum wire_how how);
 uint64_t launch_cookie(struct launch *launch); /* a new one, never 0 */

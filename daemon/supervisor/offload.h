@@ -15,7 +15,8 @@ struct offload_item { /* lives inside what it works on */
 
 /* 0, -ENOMEM or -EAGAIN (no thread). */
 int offload_new(struct offload **ret, struct ev_loop *loop);
-/* Runs what is queued to its end, tells it back (so that nobody waits for ever), ends the thread. */
+/* Runs what is queued to its end, tells it back (so that nobody waits for ever), ends the thread.
+ */
 struct offload *offload_free(struct offload *offload);
 DEFINE_CLEANUP(struct offload *, offload_free);
 

@@ -59,7 +59,8 @@ bool peer_cgroup_inside(const char *text, size_t n)
 }
 
 /* A descriptor that stays with the process that connected. Before Linux 6.5 it is taken by number,
- * after connect(2): a pid that was reused in between is judged instead of a process that is gone. */
+ * after connect(2): a pid that was reused in between is judged instead of a process that is gone.
+ */
 static int peer_pidfd(int fd, pid_t pid)
 {
         int pidfd = -EBADF;

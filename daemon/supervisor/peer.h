@@ -16,7 +16,8 @@ struct peer {
         bool from_worker; /* inside a worker's cgroup, or nobody can tell */
 };
 
-/* `group`: whose members may do everything but administer; (gid_t) -1: there is none. 0 or -errno. */
+/* `group`: whose members may do everything but administer; (gid_t) -1: there is none. 0 or -errno.
+ */
 int peer_read(struct peer *ret, int fd, gid_t group);
 
 /* Whether /proc/PID/cgroup says that a process is inside a worker: a component "w-" and digits in

@@ -17,8 +17,8 @@ struct raw { /* as the table below fills it */
 static int copy(char *to, size_t room, const char *key, const char *from, struct error *err)
 {
         if (strlen(from) >= room)
-                return error_set_key(err, ERROR_BAD_REQUEST, key,
-                                     "\"%s\" is longer than %zu bytes", key, room - 1);
+                return error_set_key(err, ERROR_BAD_REQUEST, key, "\"%s\" is longer than %zu bytes",
+                                     key, room - 1);
         (void) snprintf(to, room, "%s", from);
         return 0;
 }
@@ -227,8 +227,7 @@ json_t *request_to_json(const struct request *request)
         set_string(json, "thread_id", request->thread_id);
         set_string(json, "model", wish->model);
         if (wish->sandbox_mode)
-                set_string(json, "sandbox_mode",
-                           policy_sandbox_mode_name(wish->sandbox_mode - 1));
+                set_string(json, "sandbox_mode", policy_sandbox_mode_name(wish->sandbox_mode - 1));
         if (wish->approval_policy)
                 set_string(json, "approval_policy",
                            policy_approval_name(wish->approval_policy - 1));

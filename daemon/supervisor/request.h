@@ -1,5 +1,5 @@
-/* What a Submit asks for, checked by itself: no policy, no clock, no file. Also the form in which it
- * is kept in a job's directory (job.json), from where it is read after a restart. */
+/* What a Submit asks for, checked by itself: no policy, no clock, no file. Also the form in which
+ * it is kept in a job's directory (job.json), from where it is read after a restart. */
 #pragma once
 
 #include "error.h"
@@ -8,14 +8,14 @@
 
 #include <jansson.h>
 
-#define REQUEST_FRAME_MAX (8u << 20)
-#define REQUEST_PROMPT_MAX 1048576u /* Unicode characters: Codex takes no more */
-#define REQUEST_OWNER_MAX 64
+#define REQUEST_FRAME_MAX    (8u << 20)
+#define REQUEST_PROMPT_MAX   1048576u /* Unicode characters: Codex takes no more */
+#define REQUEST_OWNER_MAX    64
 #define REQUEST_DEADLINE_MAX 86400u
 
 struct request {
         char workspace[NAME_WORKSPACE_MAX + 1];
-        char cwd[WIRE_CWD_MAX]; /* as given: relative to the workspace, or absolute */
+        char cwd[WIRE_CWD_MAX];               /* as given: relative to the workspace, or absolute */
         char thread_id[NAME_UUID_LENGTH + 1]; /* "": a new thread */
         char owner[REQUEST_OWNER_MAX + 1];
         enum job_class class;
@@ -27,8 +27,8 @@ struct request {
  * `parameters`: *ret_prompt is borrowed. Errors name the key. */
 int request_parse(struct request *ret, json_t *parameters, const char *owner,
                   const char **ret_prompt, size_t *ret_prompt_size, struct error *err);
-/* Makes an absolute cwd relative to `directory` (the workspace's), or refuses it: on success what is
- * there passes name_is_relative_path(). */
+/* Makes an absolute cwd relative to `directory` (the workspace's), or refuses it: on success what
+ * is there passes name_is_relative_path(). */
 int request_set_cwd(struct request *request, const char *directory, struct error *err);
 
 /* The members of job.json, without the prompt; NULL: no memory. */

@@ -19,9 +19,9 @@ void turn_line(struct turn *turn, const struct codex_line *line);
 void turn_garbage(struct turn *turn);
 
 struct turn_end {
-        int status;     /* as wait(2) gives it */
-        uint32_t flags; /* WIRE_WORKER_* */
-        bool closed_stdout; /* stdout was closed well before it ended */
+        int status;              /* as wait(2) gives it */
+        uint32_t flags;          /* WIRE_WORKER_* */
+        bool closed_stdout;      /* stdout was closed well before it ended */
         const char *stderr_tail; /* NUL-terminated; "" if there was nothing */
 };
 /* How a job ends whose end nobody else had decided. `error` is ERROR_NONE for JOB_OK. */

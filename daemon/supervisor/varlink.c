@@ -42,8 +42,7 @@ static int read_flag(const char *key, json_t *value, bool *to, struct error *err
         return 0;
 }
 
-static int read_member(struct varlink_call *call, const char *key, json_t *value,
-                       struct error *err)
+static int read_member(struct varlink_call *call, const char *key, json_t *value, struct error *err)
 {
         bool upgrade = false;
 
@@ -87,8 +86,8 @@ int varlink_call_parse(struct varlink_call *ret, const char *text, size_t n, str
         int r = 0;
 
         if (!depth_ok(text, n))
-                return error_set(err, ERROR_BAD_REQUEST,
-                                 "malformed request: nested deeper than %d", VARLINK_DEPTH_MAX);
+                return error_set(err, ERROR_BAD_REQUEST, "malformed request: nested deeper than %d",
+                                 VARLINK_DEPTH_MAX);
         call.root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
         if (!call.root)
                 return error_set(err, ERROR_BAD_REQUEST, "malformed request: %.120s (byte %d)",
@@ -96,7 +95,7 @@ int varlink_call_parse(struct varlink_call *ret, const char *text, size_t n, str
         if (!json_is_object(call.root))
                 r = error_set(err, ERROR_BAD_REQUEST, "malformed request: a call is an object");
         else
-                json_object_foreach(call.root, key, value)
+                json_object_foreach (call.root, key, value)
                         if (r == 0)
                                 r = read_member(&call, key, value, err);
         if (r == 0 && !call.method)
@@ -160,8 +159,8 @@ char *varlink_error(const struct error *err, uint32_t retry_s)
         }
         if (retry_s)
                 (void) json_object_set_new(p, "retry_after_s", json_integer(retry_s));
-        return dump(json_pack("{s:s, s:o}", "error", error_kind_varlink(err->kind), "parameters",
-                              p));
+        return dump(
+                json_pack("{s:s, s:o}", "error", error_kind_varlink(err->kind), "parameters", p));
 }
 
 char *varlink_service_error(const char *name, const char *parameter, const char *value)
@@ -213,8 +212,8 @@ static int read_param(const struct varlink_param *param, json_t *value, struct e
         }
         if (ok)
                 return 0;
-        return error_set_key(err, ERROR_BAD_REQUEST, param->name, "\"%s\" must be %s",
-                             param->name, types[param->type]);
+        return error_set_key(err, ERROR_BAD_REQUEST, param->name, "\"%s\" must be %s", param->name,
+                             types[param->type]);
 }
 
 static const struct varlink_param *find_param(const struct varlink_param *table, size_t n,
@@ -238,8 +237,7 @@ int varlink_params(json_t *parameters, const struct varlink_param *table, size_t
                         *(const char **) table[i].to = NULL;
                 else if (table[i].type == VARLINK_BOOL)
                         *(int *) table[i].to = -1;
-        json_object_foreach(parameters, key, value)
-        {
+        json_object_foreach (parameters, key, value) {
                 const struct varlink_param *param = find_param(table, n, key);
 
                 if (!param)

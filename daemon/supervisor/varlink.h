@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define VARLINK_DEPTH_MAX 16
+#define VARLINK_DEPTH_MAX  16
 #define VARLINK_METHOD_MAX 128
 
 struct varlink_call {
@@ -17,8 +17,8 @@ struct varlink_call {
         bool more, oneway;
 };
 
-/* Parses one frame. ERROR_BAD_REQUEST for what is no call: the connection is then closed, for nobody
- * can tell what else the peer means. Needs no lock: may run on another thread. */
+/* Parses one frame. ERROR_BAD_REQUEST for what is no call: the connection is then closed, for
+ * nobody can tell what else the peer means. Needs no lock: may run on another thread. */
 int varlink_call_parse(struct varlink_call *ret, const char *text, size_t n, struct error *err);
 void varlink_call_done(struct varlink_call *call);
 

@@ -20,7 +20,7 @@ static struct watch *find(struct watches *watches, int wd)
 {
         struct list *bucket = &watches->all[(unsigned) wd % BUCKETS];
 
-        LIST_FOREACH(watch, bucket, struct watch, link)
+        LIST_FOREACH (watch, bucket, struct watch, link)
                 if (watch->wd == wd)
                         return watch;
         return NULL;
@@ -30,7 +30,7 @@ static struct watch *find(struct watches *watches, int wd)
 static void tell_all(struct watches *watches)
 {
         for (size_t i = 0; i < BUCKETS; i++)
-                LIST_FOREACH(watch, &watches->all[i], struct watch, link)
+                LIST_FOREACH (watch, &watches->all[i], struct watch, link)
                         watch->grown(watch);
 }
 

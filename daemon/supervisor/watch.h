@@ -7,7 +7,7 @@
 #include <ev.h>
 
 struct watches;
-struct watch { /* embedded in its owner */
+struct watch {            /* embedded in its owner */
         struct list link; /* watches::all; zeroed: watches nothing */
         int wd;
         void (*grown)(struct watch *watch); /* may also be called for nothing */
