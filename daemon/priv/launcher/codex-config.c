@@ -106,7 +106,6 @@ static const char *const disabled_features[] = {
         "apps",
         "shell_snapshot",
         "goals",
-        "multi_agent",
         "skill_search",
         "hooks",
         "image_generation",
@@ -139,6 +138,7 @@ int codex_config_toml(const struct settings *settings, char **ret, size_t *ret_n
                      "[analytics]\nenabled = false\n\n"
                      "[otel]\nexporter = \"none\"\n\n"
                      "[skills.bundled]\nenabled = false\n\n"
+                     "[agents]\nenabled = false\n\n"
                      "[features]\n",
                      f);
         for (size_t i = 0; i < N_ELEMENTS(disabled_features); i++)

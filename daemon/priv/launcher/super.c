@@ -218,15 +218,13 @@ int super_start(struct super *s)
         struct launcher *launcher = s->launcher;
         const struct options *o = &launcher->options;
         _cleanup_fd_ int ours = -EBADF, theirs = -EBADF;
-        char path[512], state[512], run[512], cgroup[1100];
-        char *argv[] = {path, state, run, cgroup, NULL};
+        char path[512], state[512];
+        char *argv[] = {path, state, NULL};
         int pair[2], size = 1 << 20;
         pid_t pid;
 
         (void) snprintf(path, sizeof path, "%s/codexd-supervisor", o->libexec_dir);
         (void) snprintf(state, sizeof state, "--state-dir=%s", o->state_dir);
-        (void) snprintf(run, sizeof run, "--run-dir=%s", o->run_dir);
-        (void) snprintf(cgroup, sizeof cgroup, "--workers-cgroup=%s", launcher->cgroup_path);
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         ours = pair[0];

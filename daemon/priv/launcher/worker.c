@@ -17,8 +17,9 @@
 #define TO(state)      (1u << (state))
 #define REMOVE_RETRY_S 0.005
 #define UNKILLABLE_S   30.
-#define REMOVE_TRIES   6000 /* the same half minute: then a process is in D state, and that is said \
-                             */
+#define REMOVE_TRIES                                                                               \
+        6000 /* the same half minute: then a process is in D state, and that is said               \
+              */
 
 static const struct {
         const char *name;

@@ -60,7 +60,7 @@ static int open_directory(struct policy *const *candidates, int n, int *ret_inde
         return TAKE_FD(found);
 }
 
-static int look_up_groups(struct workspace *w, struct error *err)
+static int look_up_groups(const struct launcher *launcher, struct workspace *w, struct error *err)
 {
         char **names = w->policy->groups;
         char buffer[16384];
@@ -74,9 +74,12 @@ static int look_up_groups(struct workspace *w, struct error *err)
                 if (getgrnam_r(names[i], &group, buffer, sizeof buffer, &found) != 0 || !found)
                         return error_set_key(err, ERROR_CONFIG_INVALID, "groups",
                                              "groups: there is no group %s", names[i]);
-                if (found->gr_gid == 0)
-                        return error_set_key(err, ERROR_WORKSPACE_INVALID, "groups",
-                                             "groups: %s is gid 0, which no job gets", names[i]);
+                if (found->gr_gid == 0 || found->gr_gid == launcher->supervisor.gid ||
+                    found->gr_gid == launcher->keeper.gid)
+                        return error_set_key(
+                                err, ERROR_WORKSPACE_INVALID, "groups",
+                                "groups: %s is root's or codexd's own, which no job gets",
+                                names[i]);
                 w->groups[w->ngroups++] = found->gr_gid;
         }
         return 0;
@@ -90,7 +93,8 @@ static void copy(char *to, size_t size, const char *from, const char *instead)
 
 /* The directory's owner, or the user that the rule names. A uid without an entry in the user
  * database is nothing strange here; uid 0 and gid 0 are refused whatever the rules say. */
-static int look_up_user(struct workspace *w, const struct stat *st, struct error *err)
+static int look_up_user(struct launcher *launcher, struct workspace *w, const struct stat *st,
+                        struct error *err)
 {
         _cleanup_free_ char *buffer = malloc(NSS_BUFFER);
         const struct policy *policy = w->policy;
@@ -117,6 +121,15 @@ static int look_up_user(struct workspace *w, const struct stat *st, struct error
                         "workspace %s would run as %s 0%s: refused; chown it to its tenant",
                         policy->workspace, w->uid == 0 ? "uid" : "gid",
                         owner ? " (the owner of its directory)" : "");
+        /* A turn as one of these could signal keepers, or ask the launcher for other tenants'
+         * turns. */
+        if (w->uid == launcher->supervisor.uid || w->uid == launcher->keeper.uid ||
+            w->gid == launcher->supervisor.gid || w->gid == launcher->keeper.gid)
+                return error_set(err, ERROR_WORKSPACE_INVALID,
+                                 "workspace %s would run as codexd's own user or group: refused; "
+                                 "chown it to "
+                                 "its tenant",
+                                 policy->workspace);
         (void) snprintf(number, sizeof number, "%u", w->uid);
         copy(w->user, sizeof w->user, found ? found->pw_name : NULL, number);
         copy(w->home, sizeof w->home, found ? found->pw_dir : NULL, "/");
@@ -126,7 +139,7 @@ static int look_up_user(struct workspace *w, const struct stat *st, struct error
                         err, ERROR_WORKSPACE_INVALID, "user_pattern",
                         "workspace %s belongs to user %s, which user_pattern %s does not allow",
                         policy->workspace, w->user, policy->user_pattern);
-        return look_up_groups(w, err);
+        return look_up_groups(launcher, w, err);
 }
 
 static int check_cwd(const struct workspace *w, const char *cwd, struct error *err)
@@ -218,7 +231,7 @@ int workspace_resolve(struct launcher *launcher, const char *name, const struct 
         if (r == 0) {
                 w.device = st.st_dev;
                 w.inode = st.st_ino;
-                r = look_up_user(&w, &st, err);
+                r = look_up_user(launcher, &w, &st, err);
         }
         if (r == 0)
                 r = policy_narrow(w.policy, wish, err);
