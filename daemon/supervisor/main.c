@@ -154,7 +154,8 @@ int main(int argc, char **argv)
         }
         options.state_dir = arg_state_dir;
         options.group = find_group(arg_group);
-        r = supervisor_new(&sup, ev_default_loop(EVFLAG_AUTO), &options, &error);
+        /* Not the default loop: that one reaps every child, also those that we wait for (ev(3)). */
+        r = supervisor_new(&sup, ev_loop_new(EVFLAG_AUTO), &options, &error);
         if (r < 0) {
                 log_error("%s", error.message);
                 return EXIT_FAILURE;

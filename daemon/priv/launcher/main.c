@@ -163,7 +163,8 @@ int main(int argc, char **argv)
         (void) prctl(PR_SET_DUMPABLE, 0);
         (void) umask(022);
         list_init(&l.workers);
-        l.loop = ev_default_loop(EVFLAG_NOENV);
+        /* Not the default loop: that one reaps every child, also those that we wait for (ev(3)). */
+        l.loop = ev_loop_new(EVFLAG_NOENV);
         if (!l.loop) {
                 log_error("no event loop");
                 return EXIT_FAILURE;
