@@ -59,7 +59,7 @@ static void on_out(struct ev_loop *loop, ev_io *io, int revents)
                 if (r == -EAGAIN)
                         return;
                 if (r < 0) {
-                        end(launch, r);
+                        end(launch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
                         return;
                 }
                 waiting_free(waiting);
@@ -102,7 +102,7 @@ static void on_in(struct ev_loop *loop, ev_io *io, int revents)
         for (unsigned i = 0; i < 64 && r > 0 && !launch->ended; i++)
                 r = receive(launch);
         if (r < 0)
-                end(launch, r == -ESHUTDOWN ? 0 : r);
+                end(launch, r == -ESHUTDOWN || r == -ECONNRESET ? 0 : r);
 }
 
 int launch_new(struct launch **ret, struct ev_loop *loop, int fd,

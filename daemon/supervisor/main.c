@@ -135,6 +135,7 @@ int main(int argc, char **argv)
 {
         struct supervisor_options options = {.launch_fd = LAUNCH_FD};
         struct supervisor *sup = NULL;
+        struct ev_loop *loop = NULL;
         struct error error = {0};
         int r = parse_arguments(argc, argv), type = 0;
         socklen_t size = sizeof type;
@@ -162,5 +163,6 @@ int main(int argc, char **argv)
         }
         r = supervisor_run(sup);
         supervisor_free(sup);
+        ev_loop_destroy(loop);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

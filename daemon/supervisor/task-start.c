@@ -180,6 +180,13 @@ void task_started(struct task *task, const struct wire_started *started)
         task->spawn_usec = started->spawn_usec;
         task->started_usec = started->started_usec;
         memcpy(task->digest, started->digest, sizeof task->digest);
+        if (!task->has_started) {
+                /* Before its output is opened: nobody was given a line of it, so this goes before
+                 * all of them, however fast Codex was. */
+                task->has_started = true;
+                (void) task_append(task, started_event(task, started));
+                journal_started(task, started);
+        }
         r = task_open_output(task, started->worker);
         if (r < 0) {
                 struct error error;
@@ -187,11 +194,6 @@ void task_started(struct task *task, const struct wire_started *started)
                 (void) error_set_errno(&error, ERROR_LOST, -r, "its worker's output");
                 task_cancel(task, JOB_LOST, &error, WIRE_KILL);
                 return;
-        }
-        if (!task->has_started) {
-                task->has_started = true;
-                (void) task_append(task, started_event(task, started));
-                journal_started(task, started);
         }
         ev_timer_init(&task->timer, on_slow, SLOW_S, 0.);
         ev_timer_start(sup->loop, &task->timer);
