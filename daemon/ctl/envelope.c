@@ -29,6 +29,12 @@ static bool is_blank(char c)
         return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+static bool is_scalar(char c) /* of a number, true, false, null */
+{
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '+' ||
+               c == '.' || c == 'E';
+}
+
 static bool key_is(const struct envelope *e, uint8_t level, const char *name)
 {
         return e->level == level && strcmp(e->key, name) == 0;
@@ -159,10 +165,12 @@ static uint8_t next(struct envelope *e, char c)
         case NESTED:
                 return in_nested(e, c);
         case SCALAR:
-                if (c != ',' && c != '}' && !is_blank(c)) {
+                if (is_scalar(c)) {
                         keep(e->text, sizeof e->text, &e->text_used, c);
                         return SCALAR;
                 }
+                if (c != ',' && c != '}' && !is_blank(c))
+                        return BAD;
                 value_ends(e, e->offset);
                 return next(e, c); /* in AFTER: once */
         case DONE:

@@ -185,7 +185,8 @@ static int code_at_end(struct follow *f)
 
         if (!f->options->ours)
                 return EXIT_OK;
-        if (f->options->quiet && strcmp(r->result, "ok") != 0) {
+        /* Where its last line is not on the screen: a person wants to know all the same. */
+        if (strcmp(r->result, "ok") != 0 && (f->options->quiet || !isatty(STDOUT_FILENO))) {
                 fprintf(stderr, "codexctl: job %" PRIu64 " ended: ", f->job);
                 render_result(r->result, r->error, r->message, stderr);
                 fputc('\n', stderr);
