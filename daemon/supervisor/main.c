@@ -156,7 +156,12 @@ int main(int argc, char **argv)
         options.state_dir = arg_state_dir;
         options.group = find_group(arg_group);
         /* Not the default loop: that one reaps every child, also those that we wait for (ev(3)). */
-        r = supervisor_new(&sup, ev_loop_new(EVFLAG_AUTO), &options, &error);
+        loop = ev_loop_new(EVFLAG_AUTO);
+        if (!loop) {
+                log_error("no event loop");
+                return EXIT_FAILURE;
+        }
+        r = supervisor_new(&sup, loop, &options, &error);
         if (r < 0) {
                 log_error("%s", error.message);
                 return EXIT_FAILURE;
