@@ -39,6 +39,8 @@ int fd_write_all(int fd, const void *bytes, size_t n)
                         continue;
                 if (k < 0)
                         return -errno;
+                if (k == 0) /* no file does that; do not spin if one should */
+                        return -EIO;
                 p += k;
                 n -= (size_t) k;
         }
@@ -86,11 +88,14 @@ int fd_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
                 .mode = mode,
                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
+        int tries = 64;
         long fd;
 
-        do /* EAGAIN: a rename raced with the look-up, openat2(2) */
+        /* EAGAIN: a rename raced with the look-up, openat2(2). But somebody who renames in a loop,
+         * or holds a lease on a file that is opened O_NONBLOCK, must not keep us here. */
+        do
                 fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);
-        while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+        while (fd < 0 && (errno == EINTR || (errno == EAGAIN && --tries > 0)));
         return fd < 0 ? -errno : (int) fd;
 }
 
@@ -181,10 +186,12 @@ ssize_t fd_recv(int fd, void *bytes, size_t n, int *fds, size_t *nfds, int flags
                         }
                 }
         }
-        if (too_many || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+        if (too_many || k == 0 || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
                 for (size_t i = 0; i < got; i++)
                         (void) fd_close(fds[i]);
-                return -EMSGSIZE;
+                /* an empty datagram looks like the end of file: nobody would take its descriptors
+                 */
+                return k == 0 && got == 0 && !(msg.msg_flags & MSG_CTRUNC) ? 0 : -EMSGSIZE;
         }
         *nfds = got;
         return k;

@@ -29,7 +29,8 @@ int fd_write_all(int fd, const void *bytes, size_t n); /* blocking fds and regul
 int fd_read_all(int fd, size_t max, char **ret, size_t *ret_n);
 
 /* openat2(2), Linux 5.6, with RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS: no name on the way may
- * be a symlink (-ELOOP), and none leaves `dirfd` (-EXDEV). O_CLOEXEC is added. */
+ * be a symlink (-ELOOP; but O_PATH | O_NOFOLLOW opens a last one itself), and none leaves `dirfd`
+ * (-EXDEV). O_CLOEXEC is added. -EAGAIN when somebody renames on the way without end. */
 int fd_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 /* The same for an absolute path, from "/" (a relative one is -EINVAL). */
 int fd_open_absolute(const char *path, int flags);
@@ -41,8 +42,8 @@ int fd_send(int fd, const void *bytes, size_t n, const int *fds, size_t nfds);
 #define FD_RECV_MAX 8
 /* Receives one datagram: the number of bytes, 0 at the end of file. Descriptors are close-on-exec
  * and the caller's; *nfds is how many of `fds` (room for FD_RECV_MAX) were filled. A datagram
- * longer than `n`, or with more descriptors than FD_RECV_MAX, is -EMSGSIZE and nothing of it is
- * kept. */
+ * longer than `n`, or with more descriptors than FD_RECV_MAX, or with descriptors and no bytes,
+ * is -EMSGSIZE and nothing of it is kept. */
 ssize_t fd_recv(int fd, void *bytes, size_t n, int *fds, size_t *nfds, int flags);
 
 /* A memfd with these bytes, sealed against shrink, grow, write and further seals. */
