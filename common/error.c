@@ -84,7 +84,7 @@ static void cut_at_character(char *text)
         lead = (unsigned char) text[start - 1];
         want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
         if (n - (start - 1) < want)
-                text[start - 1] = '\0';
+                memset(text + start - 1, 0, n - (start - 1)); /* zero to the end, for the wire */
 }
 
 /* What does not fit is left out from the end. */

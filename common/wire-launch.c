@@ -1,5 +1,6 @@
 #include "wire-launch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -111,13 +112,15 @@ int wire_launch_check(const void *bytes, size_t n, bool from_supervisor, uint64_
 
 void wire_launch_seal(void *message, uint32_t type, uint64_t *sequence)
 {
+        const size_t i = find(type);
         struct wire_header header = {
                 .magic = WIRE_LAUNCH_MAGIC,
                 .version = WIRE_LAUNCH_VERSION,
                 .type = type,
-                .size = (uint32_t) types[find(type)].size,
-                .sequence = ++*sequence,
         };
 
+        assert(i < TYPES);
+        header.size = types[i].size;
+        header.sequence = ++*sequence;
         memcpy(message, &header, sizeof header);
 }

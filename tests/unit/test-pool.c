@@ -152,6 +152,22 @@ static void first_come_first_served(void **unused)
                 (void) job_free(jobs[i]);
 }
 
+/* A slot that a waiting job is about to get is not free for one more. */
+static void a_slot_is_promised_once(void **unused)
+{
+        struct pool *pool = make_pool(1, 0);
+        struct job *first = make("a", 0, NULL), *second = make("b", 0, NULL);
+        struct error err;
+
+        admit(pool, first);
+        assert_int_equal(pool_admit(pool, second, NULL, &err), -EAGAIN);
+        assert_int_equal(err.kind, ERROR_QUEUE_FULL);
+        assert_ptr_equal(pool_next(pool, 0), first);
+        (void) pool_free(pool);
+        (void) job_free(first);
+        (void) job_free(second);
+}
+
 static void a_capped_workspace_lets_others_pass(void **unused)
 {
         struct pool *pool = make_pool(3, 10);
@@ -407,6 +423,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(admission),
                 cmocka_unit_test(first_come_first_served),
+                cmocka_unit_test(a_slot_is_promised_once),
                 cmocka_unit_test(a_capped_workspace_lets_others_pass),
                 cmocka_unit_test(a_slot_is_free_only_when_released),
                 cmocka_unit_test(leaving_the_queue),
