@@ -75,9 +75,6 @@ static int check_request(struct launcher *launcher, const struct wire_start *q,
                 return error_set(err, ERROR_STALE_GENERATION,
                                  "the policy of workspace %s changed since the job was submitted",
                                  q->workspace);
-        if (!settings->model_base_url)
-                return error_set_key(err, ERROR_CONFIG_INVALID, "model.base_url",
-                                     "model.base_url is not set: there is no model to talk to");
         if (faccessat(AT_FDCWD, settings->codex_path, X_OK, AT_EACCESS) < 0)
                 return error_set_errno(
                         err, errno == EACCES ? ERROR_CODEX_NOT_EXECUTABLE : ERROR_CODEX_MISSING,

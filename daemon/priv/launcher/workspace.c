@@ -237,6 +237,10 @@ int workspace_resolve(struct launcher *launcher, const char *name, const struct 
                 r = policy_narrow(w.policy, wish, err);
         if (r == 0)
                 r = policy_enforceable(w.policy, err);
+        if (r == 0 && !config_settings(launcher->config)->model_base_url)
+                r = error_set_key(
+                        err, ERROR_CONFIG_INVALID, "model.base_url",
+                        "model.base_url is not set in codexd.json: there is no model to talk to");
         if (r == 0)
                 r = check_cwd(&w, cwd, err);
         if (r == 0)
