@@ -2,7 +2,8 @@
  * a line of any length costs no memory and no long stall of the loop. It accepts what jansson
  * accepts with JSON_ALLOW_NUL and more (big numbers, lone surrogates), never less strict in
  * structure: a line it passes can be put into an envelope byte for byte. Refused: control bytes, a
- * raw NUL, invalid UTF-8, nesting over JSONSCAN_DEPTH_MAX. */
+ * raw NUL, invalid UTF-8, nesting over JSONSCAN_DEPTH_MAX. (jansson 2.14 swallows a raw NUL behind
+ * a number, and nests up to 2048.) */
 #pragma once
 
 #include <stdbool.h>

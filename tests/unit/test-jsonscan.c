@@ -52,6 +52,7 @@ static const struct scan_case {
         {B("{} x"), BAD},
         {B("{}\0"), BAD},
         {B("{\0}"), BAD},
+        {B("{\"a\":12\0}"), BAD}, /* jansson takes it */
         {B("{\"a\0\":1}"), BAD},
         {B("{,}"), BAD},
         {B("{\"a\":1,}"), BAD},
@@ -189,9 +190,12 @@ static void agree(const char *bytes, size_t n)
         bool object, ok;
 
         ok = scan(bytes, n, 1 + n / 3, &object);
-        if (json && json_is_object(json) && !object)
+        if (memchr(bytes, '\0',
+                   n)) /* refused by us, wherever; jansson swallows one behind a number */
+                assert_false(object);
+        else if (json && json_is_object(json) && !object)
                 fail_msg("refused: %.*s", (int) n, bytes);
-        if (json && !ok)
+        else if (json && !ok)
                 fail_msg("refused: %.*s", (int) n, bytes);
         if (!json && object && !strstr(why.text, "invalid Unicode") &&
             !strstr(why.text, "too big") && !strstr(why.text, "overflow") &&
