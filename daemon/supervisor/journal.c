@@ -8,8 +8,8 @@
 
 static void add_usec(struct report_fields *f, const char *name, uint64_t from, uint64_t to)
 {
-        if (from && to >= from)
-                report_add(f, name, "%" PRIu64, to - from);
+        if (from)
+                report_add(f, name, "%" PRIu64, to > from ? to - from : 0);
 }
 
 static void add_task(struct report_fields *f, const struct task *task)
@@ -30,8 +30,10 @@ static void add_task(struct report_fields *f, const struct task *task)
         report_add(f, "CODEX_THREAD", "%s", job->thread_id);
         if (job->worker)
                 report_add(f, "CODEX_WORKER", "%" PRIu64, job->worker);
-        if (task->pid)
+        if (task->pid) {
                 report_add(f, "OBJECT_PID", "%" PRIu32, task->pid);
+                report_add(f, "OBJECT_SYSTEMD_UNIT", "codexd-workers.service");
+        }
 }
 
 static void add_error(struct report_fields *f, const struct error *error)
@@ -154,6 +156,8 @@ void journal_finished(struct task *task)
                 report_add(&f, "CODEX_SPAWN_USEC", "%" PRIu64, task->spawn_usec);
                 add_usec(&f, "CODEX_RUN_USEC", task->started_usec,
                          task->exited_usec ? task->exited_usec : task->finished_usec);
+        } else {
+                report_add(&f, "CODEX_RUN_USEC", "0");
         }
         /* The error's message may quote what Codex said: its word is enough here. */
         report_at(task->sup->reporter, REPORT_JOB_FINISHED,

@@ -39,15 +39,6 @@ static int by_number(const void *a, const void *b)
         return x < y ? -1 : x > y;
 }
 
-/* A moment of then on the clock of now; what was before this boot is as old as the boot. */
-static uint64_t monotonic(const struct supervisor *sup, uint64_t realtime)
-{
-        uint64_t now = supervisor_now(sup), real = supervisor_realtime();
-        uint64_t ago = real > realtime ? real - realtime : 0;
-
-        return ago < now ? now - ago : 1;
-}
-
 static const char *string_of(json_t *json, const char *key)
 {
         const char *s = json_string_value(json_object_get(json, key));
@@ -102,7 +93,7 @@ static int make_task(struct supervisor *sup, struct task **ret, uint64_t id, jso
 
         if (limits)
                 spec.limits = *limits;
-        r = job_new(&job, &spec, monotonic(sup, number_of(json, "queued_usec")));
+        r = job_new(&job, &spec, supervisor_monotonic(sup, number_of(json, "queued_usec")));
         if (r < 0)
                 return r;
         task = task_new(sup, job, request ? *request : NULL);
@@ -277,7 +268,9 @@ static void settle(struct task *task)
         if (!task->gone && !pool_has(sup->pool, job) && job->state != JOB_FINISHED &&
             pool_restore(sup->pool, job) < 0)
                 log_error("job %" PRIu64 ": no memory", job->id);
-        if (job->state != JOB_QUEUED && !task->adopted) {
+        if (job->state == JOB_FINISHED) { /* before it had a worker; only its summary is missing */
+                stream_close_raw(task->stream);
+        } else if (job->state != JOB_QUEUED && !task->adopted) {
                 struct wire_exited gone = {.ended_usec = 0};
 
                 /* What it wrote is read to its end, then it is lost: task-end.c. Or the last event

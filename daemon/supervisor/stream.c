@@ -43,6 +43,7 @@ struct stream {
         bool at_end; /* and the raw file was read to its end since */
         uint64_t seq;
         uint64_t last_usec; /* time of the last event given */
+        uint64_t raw_end;   /* behind the last raw line given; blank ones do not count */
 
         uint64_t line; /* raw offset where the line under way begins; everything before is given */
         uint64_t scanned; /* raw offset up to which it was looked at */
@@ -148,7 +149,7 @@ uint64_t stream_seq(const struct stream *stream)
 
 uint64_t stream_raw_end(const struct stream *stream)
 {
-        return stream->line;
+        return stream->raw_end;
 }
 
 /* As much as there is; short only at the end of the file. */
@@ -387,7 +388,7 @@ static int find_time(struct stream *stream, uint64_t *ret)
 static void give(struct stream *stream, struct stream_event *event)
 {
         event->seq = stream->seq++;
-        event->raw_end = stream->line;
+        event->raw_end = stream->raw_end;
         stream->last_usec = event->time_usec;
 }
 
@@ -449,7 +450,7 @@ static int give_line(struct stream *stream, struct stream_event *ret)
                 text[size] = '\0'; /* where the LF was, or behind the file's last byte */
                 ret->text = text;
         }
-        stream->scanned = line_end(stream);
+        stream->raw_end = stream->scanned = line_end(stream);
         begin_line(stream);
         give(stream, ret);
         return 1;

@@ -54,7 +54,7 @@ struct stream_event {
         /* ...and here too, NUL-terminated, if they are at most STREAM_TEXT_MAX: else NULL. Valid
          * until the next call. For STREAM_GARBAGE always given, and fd is -EBADF. */
         const char *text;
-        uint64_t raw_end; /* raw offset after this event */
+        uint64_t raw_end; /* raw offset behind the last raw line up to this event */
 };
 #define STREAM_TEXT_MAX (64 * 1024)
 #define STREAM_AT_END   UINT64_MAX /* `at`: after all raw lines; they are closed */
@@ -65,7 +65,7 @@ struct stream_event {
  * file that is none, -EIO and the like. Memory does not grow with a line's length. */
 int stream_next(struct stream *stream, size_t budget, struct stream_event *ret);
 uint64_t stream_seq(const struct stream *stream);     /* of the next event */
-uint64_t stream_raw_end(const struct stream *stream); /* raw bytes consumed, whole lines */
+uint64_t stream_raw_end(const struct stream *stream); /* of the last event */
 
 /* Where an own event goes that is committed now: the raw file's size, 0 while there is none,
  * STREAM_AT_END once the stream was told or has seen that it is closed. 0 or -errno. */

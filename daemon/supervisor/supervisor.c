@@ -32,6 +32,14 @@ uint64_t supervisor_realtime(void)
         return clock_usec(CLOCK_REALTIME);
 }
 
+uint64_t supervisor_monotonic(const struct supervisor *sup, uint64_t realtime_usec)
+{
+        uint64_t now = supervisor_now(sup), real = supervisor_realtime();
+        uint64_t ago = real > realtime_usec ? real - realtime_usec : 0;
+
+        return ago < now ? now - ago : 1;
+}
+
 const struct settings *supervisor_settings(const struct supervisor *sup)
 {
         return config_settings(sup->config);
@@ -55,7 +63,6 @@ static void on_status(struct ev_loop *loop, ev_timer *timer, int revents)
         struct supervisor *sup = container_of(timer, struct supervisor, status);
 
         ev_timer_stop(loop, timer);
-        api_drained(sup);
         if (!sup->status_due)
                 return;
         sup->status_due = false;
@@ -71,16 +78,21 @@ void supervisor_changed(struct supervisor *sup)
                 return;
         /* From the loop: this is called from the middle of things. */
         if (!list_empty(&sup->drained))
-                ev_feed_event(sup->loop, &sup->drain, EV_TIMER);
+                later_push(&sup->laters, &sup->drain);
         if (!ev_is_active(&sup->status)) {
                 ev_timer_set(&sup->status, 0.001, 0.);
                 ev_timer_start(sup->loop, &sup->status);
         }
 }
 
-static void on_drain(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_drain(struct later *later)
 {
-        api_drained(container_of(timer, struct supervisor, drain));
+        api_drained(container_of(later, struct supervisor, drain));
+}
+
+static void on_schedule(struct later *later)
+{
+        tasks_schedule(container_of(later, struct supervisor, schedule));
 }
 
 static void on_retention(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -154,7 +166,8 @@ int supervisor_new(struct supervisor **ret, struct ev_loop *loop,
         laters_init(&sup->laters, loop);
         ev_timer_init(&sup->limits, tasks_on_limit, 0., 0.);
         ev_timer_init(&sup->status, on_status, 0., 0.);
-        ev_timer_init(&sup->drain, on_drain, 0., 0.);
+        sup->drain.run = on_drain;
+        sup->schedule.run = on_schedule;
         ev_timer_init(&sup->retention, on_retention, RETENTION_S, RETENTION_S);
         ev_signal_init(&sup->terminate, on_terminate, SIGTERM);
         r = open_dirs(sup, options->state_dir, err);
@@ -185,11 +198,8 @@ struct supervisor *supervisor_free(struct supervisor *sup)
                 (void) task_free(task);
         ev_timer_stop(sup->loop, &sup->limits);
         ev_timer_stop(sup->loop, &sup->status);
-        ev_timer_stop(sup->loop, &sup->drain);
         ev_timer_stop(sup->loop, &sup->retention);
         ev_signal_stop(sup->loop, &sup->terminate);
-        ev_clear_pending(sup->loop, &sup->limits);
-        ev_clear_pending(sup->loop, &sup->drain);
         version_free(sup->version);
         watches_free(sup->watches);
         pool_free(sup->pool);

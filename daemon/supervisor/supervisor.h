@@ -48,7 +48,8 @@ struct supervisor {
                 uint64_t started_usec, finished, failed, events;
                 uint32_t ended_kept; /* ended tasks in `tasks` */
         } counts;
-        ev_timer status, drain, retention;
+        ev_timer status, retention;
+        struct later schedule, drain; /* what tasks_schedule() and api_drained() do, from the loop */
         bool status_due;
         ev_signal terminate;
 
@@ -81,6 +82,9 @@ struct ask {
 /* Puts the cookie into the message and sends it. 0 or -errno: then there will be no answer. */
 int ask_send(struct supervisor *sup, struct ask *ask, uint32_t type, void *message, int fd);
 void ask_cancel(struct ask *ask); /* an answer will find nobody */
+
+/* A moment since the epoch on the clock of supervisor_now(): 1 if it was before that began. */
+uint64_t supervisor_monotonic(const struct supervisor *sup, uint64_t realtime_usec);
 
 /* The figures changed: WIRE_STATUS, at most once a second; and drained calls may be answered. */
 void supervisor_changed(struct supervisor *sup);

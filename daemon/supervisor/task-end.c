@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEFTOVERS_S   0.25    /* from Codex's end until what it left behind is killed */
 #define CLOSED_USEC   500000u /* closing stdout this long before the end is no part of the end */
 #define AGAIN_S       1.
 #define STDERR_TAIL   2048
@@ -76,6 +75,7 @@ void task_cancel(struct task *task, enum job_result result, const struct error *
         supervisor_changed(sup);
 }
 
+/* The launcher does this at EXITED; if it takes so long, it is to be told, and to try again. */
 static void on_leftovers(struct ev_loop *loop, ev_timer *timer, int revents)
 {
         struct task *task = container_of(timer, struct task, timer);
@@ -93,7 +93,7 @@ void task_exited(struct task *task, const struct wire_exited *exited)
         task->flags |= exited->flags;
         task->exited_usec = exited->ended_usec;
         ev_timer_stop(task->sup->loop, &task->timer);
-        ev_timer_init(&task->timer, on_leftovers, LEFTOVERS_S, 0.);
+        ev_timer_init(&task->timer, on_leftovers, supervisor_settings(task->sup)->kill_grace_s, 0.);
         ev_timer_start(task->sup->loop, &task->timer);
 }
 
@@ -387,7 +387,7 @@ void task_finish(struct task *task, enum job_result result, const struct error *
         task_changed(task);
         supervisor_changed(sup);
         /* A slot or a thread may be free: from the loop, for this may be within its use. */
-        ev_feed_event(sup->loop, &sup->limits, EV_TIMER);
+        later_push(&sup->laters, &sup->schedule);
 }
 
 void task_caught_up(struct task *task)

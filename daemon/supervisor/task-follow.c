@@ -84,9 +84,11 @@ static void replay(struct task *task, const struct stream_event *event)
                 task->spawn_usec =
                         (uint64_t) json_integer_value(json_object_get(json, "spawn_usec"));
                 task->pid = (uint32_t) json_integer_value(json_object_get(json, "pid"));
-                job_start(job, now);
+                /* Its clock goes on, but for its silence, which may have been ours. */
+                job_start(job, supervisor_monotonic(task->sup, event->time_usec));
                 job_started(job, (uint64_t) json_integer_value(json_object_get(json, "worker")),
-                            now);
+                            supervisor_monotonic(task->sup, event->time_usec));
+                job_progress(job, now);
         } else if (type && strcmp(type, "job.cancelling") == 0 && r > 0) {
                 if (job->state != JOB_QUEUED)
                         (void) job_cancel(job, (enum job_result) r, &error, now);
