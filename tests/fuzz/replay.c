@@ -28,7 +28,7 @@ static void replay(int dir, const char *name)
         _cleanup_fd_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
         _cleanup_free_ char *text = NULL;
         char *exact;
-        size_t n;
+        size_t n = 0;
         int r = fd < 0 ? -errno : fd_read_all(fd, INPUT_MAX, &text, &n);
 
         if (r < 0)
@@ -60,13 +60,15 @@ int main(int argc, char **argv)
         for (int i = 1; i < argc; i++) {
                 _cleanup_fd_ int dir = open(argv[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 struct dirent **entries;
-                int n;
+                int n = -1;
 
                 if (dir < 0 && errno == ENOTDIR) {
                         replay(AT_FDCWD, argv[i]);
                         continue;
                 }
-                if (dir < 0 || (n = scandirat(dir, ".", &entries, no_dot, by_name)) < 0)
+                if (dir >= 0)
+                        n = scandirat(dir, ".", &entries, no_dot, by_name);
+                if (n < 0)
                         die(argv[i], -errno);
                 for (int k = 0; k < n; k++) {
                         replay(dir, entries[k]->d_name);
