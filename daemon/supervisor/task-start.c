@@ -174,6 +174,7 @@ void task_started(struct task *task, const struct wire_started *started)
         struct supervisor *sup = task->sup;
         int r;
 
+        task->adopted = true; /* a job that was queued before a restart has its worker from us */
         if (task->job->worker == 0)
                 job_started(task->job, started->worker, supervisor_now(sup));
         task->pid = started->pid;

@@ -56,7 +56,7 @@ struct task {
 
         bool durable;      /* in its directory; may start */
         bool recovered;    /* from before a restart */
-        bool adopted;      /* ... and its worker was there after a restart */
+        bool adopted;      /* its worker was told to us: by STARTED, or after a restart */
         bool has_started;  /* job.started is in its own events */
         bool exited, gone; /* of its worker */
         bool slow;         /* reported as such */
