@@ -101,18 +101,25 @@ static void on_wire(struct ev_loop *loop, ev_io *io, int revents)
         int fds[FD_RECV_MAX];
         size_t nfds;
         ssize_t n = fd_recv(s->wire, &m, sizeof m, fds, &nfds, MSG_DONTWAIT);
+        int r;
 
         if (n == -EAGAIN)
                 return;
-        if (n == 0) {
-                ev_io_stop(loop, io); /* its pidfd tells */
+        if (n == 0 || (n < 0 && n != -EMSGSIZE)) { /* ECONNRESET: it died without having read all */
+                ev_io_stop(loop, io);              /* its pidfd tells */
                 return;
         }
-        if (n < 0 || wire_launch_check(&m, (size_t) n, true, &s->received) < 0 ||
-            nfds != wire_launch_fds(m.header.type)) {
+        r = n < 0 ? (int) n : wire_launch_check(&m, (size_t) n, true, &s->received);
+        if (r < 0 || nfds != wire_launch_fds(m.header.type)) {
+                char what[96];
+
+                (void) snprintf(what, sizeof what,
+                                "a malformed message (type %u, %zd bytes, %zu descriptors: %s)",
+                                n >= (ssize_t) sizeof m.header ? m.header.type : 0, n,
+                                n > 0 ? nfds : 0, r < 0 ? strerror(-r) : "wrong number of them");
                 for (size_t i = 0; n > 0 && i < nfds; i++)
                         (void) fd_close(fds[i]);
-                super_violation(s, "a malformed message");
+                super_violation(s, what);
                 return;
         }
         if (!s->hello && m.header.type != WIRE_HELLO) {
