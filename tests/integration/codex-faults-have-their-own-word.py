@@ -16,8 +16,8 @@ os.chmod(BINARIES, 0o755)
 with Codexd(settings(start_timeout_s=2, kill_grace_s=1)) as codexd:
     path = workspace()
 
-    def with_codex(codex, **more):
-        codexd.configure(settings(codex, start_timeout_s=2, kill_grace_s=1, **more))
+    def with_codex(path, version="0.169.0"):
+        codexd.configure(settings(path, version, start_timeout_s=2, kill_grace_s=1))
         codexd.call("Reload")
 
     def outcome(prompt=turn("say hello"), **parameters):
@@ -41,7 +41,7 @@ with Codexd(settings(start_timeout_s=2, kill_grace_s=1)) as codexd:
     with case("not executable"):
         os.chmod(binary("plain"), 0o644)
         with_codex(BINARIES + "/plain")
-        contains([("refused", "CodexMissing"), ("spawn-failed", "codex-not-executable")], outcome())
+        contains([("refused", "CodexNotExecutable"), ("spawn-failed", "codex-not-executable")], outcome())
 
     with case("no program at all"):
         with open(BINARIES + "/text", "w", encoding="ascii") as file:
@@ -49,14 +49,14 @@ with Codexd(settings(start_timeout_s=2, kill_grace_s=1)) as codexd:
         os.chmod(BINARIES + "/text", 0o755)
         with_codex(BINARIES + "/text")
         result, word = outcome()
-        contains(["codex-not-executable", "spawn-failed", "CodexMissing"], word)
+        contains(["codex-not-executable", "CodexNotExecutable"], word)
 
     with case("another version"):
         with_codex(binary("codex-old-version"))
         contains([("refused", "CodexVersion"), ("spawn-failed", "codex-version")], outcome())
 
     with case("another version is fine where none is asked for"):
-        with_codex(BINARIES + "/codex-old-version", codex={"path": BINARIES + "/codex-old-version"})
+        with_codex(BINARIES + "/codex-old-version", None)
         equal(outcome(), ("ok", None))
 
     with case("a version that never answers"):

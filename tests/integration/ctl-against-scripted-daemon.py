@@ -250,7 +250,7 @@ with case("an agent's escape sequences do not reach a terminal, nor a pipe"):
     evil = "\033]0;pwned\007\033[2J\u009b31m\u202ecode\r\b"
     with Daemon(streams(message(evil), {"type": "item.completed", "item": {"type": "command_execution", "command": evil, "exit_code": 1,
                                                                            "aggregated_output": evil}},
-                        {"type": evil}, {"type": "error", "message": evil}, finished("failed", failure={"error": evil, "message": evil}))):
+                        {"type": evil}, {"type": "error", "message": evil}, finished("failed", error={"error": evil, "message": evil}))):
         for out in (ctl("run", "ws", "p")[1], ctl("logs", "7")[1]):
             equal([c for c in out if c != "\n" and (ord(c) < 32 or 0x7f <= ord(c) < 0xa0 or c == "\u202e")], [])
         terminal = Terminal("run", "--json", "ws", "p")
@@ -278,11 +278,12 @@ with case("exit codes of results: run, attach, wait"):
                       ({"result": "cancelled", "exit_signal": 9}, 5), ({"result": "deadline"}, 6), ({"result": "timeout"}, 6),
                       ({"result": "stalled"}, 6), ({"result": "spawn-failed"}, 1), ({"result": "quota"}, 1), ({"result": "lost"}, 1),
                       ({"result": "failed", "failure": {"error": "codex-exit", "message": "m"}, "exit_signal": 11}, 139)):
-        with Daemon(streams(finished(**end))):
+        told = {("error" if key == "failure" else key): value for key, value in end.items()}  # in events, and in Job
+        with Daemon(streams(finished(**told))):
             equal((end, ctl("run", "ws", "p")[0], ctl("attach", 7)[0], ctl("logs", 7)[0]), (end, want, want, 0))
         with Daemon(lambda peer, call: peer.reply({"job": {"job": 7, "state": "finished", **end}})):
             equal((end, ctl("wait", 7)[0]), (end, want))
-    with Daemon(streams(finished("failed", failure={"error": "turn-failed", "message": "the model said no"}))):
+    with Daemon(streams(finished("failed", error={"error": "turn-failed", "message": "the model said no"}))):
         contains(ctl("run", "ws", "p")[2], "the model said no")
         equal(ctl("run", "--quiet", "ws", "p")[1], "")
 

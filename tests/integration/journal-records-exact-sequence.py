@@ -16,7 +16,7 @@ FIELDS = {  # what a record must have, beside JOB
     "turn-completed": {"CODEX_THREAD", "CODEX_TOKENS_INPUT", "CODEX_TOKENS_CACHED", "CODEX_TOKENS_OUTPUT"},
     "turn-failed": {"CODEX_THREAD"},
     "job-cancelling": {"CODEX_RESULT"},
-    "job-finished": {"CODEX_RESULT", "CODEX_RUN_USEC"},
+    "job-finished": {"CODEX_RESULT"},
     "worker-spawned": {"CODEX_WORKER"},
     "worker-ready": {"CODEX_WORKER"},
     "worker-retired": {"CODEX_WORKER"},
@@ -51,6 +51,7 @@ with Codexd(settings(kill_grace_s=1)) as codexd:
                       "turn-completed", "job-finished"])
         last = of(records, "job-finished")
         equal((last["CODEX_RESULT"], last["EXIT_CODE"], last["EXIT_STATUS"]), ("ok", "exited", "0"))
+        contains(last, "CODEX_RUN_USEC")
         equal({r["CODEX_OWNER"] for r in records if "CODEX_OWNER" in r}, {"somebody"})
         equal({r["CODEX_CLASS"] for r in records}, {"automation"})
         equal({(r["CODEX_UID"], r["CODEX_GID"]) for r in records}, {("987", "987")})

@@ -60,13 +60,16 @@ with Codexd(settings(max_workers=1)) as codexd:
         os.symlink("real", path + "/in")
         with open(path + "/plain", "w", encoding="ascii"):
             pass
-        contains(refused(codexd, ALPHA, cwd="out").message, "out")
-        contains(refused(codexd, ALPHA, cwd="in/deep").message, "real", "the message, which names the real path")
+        contains(refused(codexd, ALPHA, "BadRequest", cwd="out").message, "out")
+        contains(refused(codexd, ALPHA, "BadRequest", cwd="in/deep").message, "real", "the message, which names the real path")
         for cwd in ("plain", "nothing"):
-            refused(codexd, ALPHA, cwd=cwd)
-        for cwd in ("..", "../../beta.test/user", "/srv", "real/../real", "./real", "real//deep", "a" * 2000):
             refused(codexd, ALPHA, "BadRequest", cwd=cwd)
+        for cwd in ("..", "../../beta.test/user", "real/../real", "./real", "real//deep", "a" * 2000):
+            refused(codexd, ALPHA, "BadRequest", cwd=cwd)
+        for cwd in ("/srv", "/", path + "/../x", path + "x"):
+            contains(["PolicyRefused", "BadRequest"], codexd.refusal(turn(), cwd=cwd).name)
         equal(codexd.submit(turn("report"), cwd="real/deep").report()["cwd"], path + "/real/deep")
+        equal(codexd.submit(turn("report"), cwd=path + "/real/deep").report()["cwd"], path + "/real/deep")
 
     def queued_behind_a_running_job(*commands, **parameters):
         gate = fifo(f"{path}/gate{time.monotonic_ns()}")

@@ -178,19 +178,32 @@ class Closed(Exception):
     """The daemon closed the connection."""
 
 
+class PeerSocket(socket.socket):
+    """A connection that another process made, as another user, and which lives as long as this: codexd
+    looks it up in /proc, and refuses whom it does not find."""
+    process, line = 0, None
+
+    def close(self):
+        super().close()
+        if self.process:
+            self.line.close()
+            os.waitpid(self.process, 0)
+            self.process = 0
+
+
 def connect(path=SOCKET, uid=0, gid=0, groups=()):
     """A connection whose SO_PEERCRED says this uid: the kernel takes it from whoever connects."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(TIMEOUT_S)
     if uid == 0 and gid == 0 and not groups:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(TIMEOUT_S)
         connection.connect(path)
         return connection
-    connection.close()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     child = os.fork()
     if child == 0:
-        code = 1
         try:
+            os.closerange(3, theirs.fileno())  # others' lines too: each must end with its own connection
+            os.closerange(theirs.fileno() + 1, 65536)
             os.setgroups(list(groups))
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
@@ -198,18 +211,20 @@ def connect(path=SOCKET, uid=0, gid=0, groups=()):
             try:
                 made.connect(path)
                 socket.send_fds(theirs, [b"0"], [made.fileno()])
-                code = 0
+                made.close()
+                theirs.recv(1)
             except OSError as error:
                 theirs.send(str(error.errno).encode())
         finally:
-            os._exit(code)
+            os._exit(0)
     theirs.close()
     message, fds, _, _ = socket.recv_fds(ours, 64, 1)
-    ours.close()
-    os.waitpid(child, 0)
     if not fds:
+        ours.close()
+        os.waitpid(child, 0)
         raise OSError(int(message), os.strerror(int(message)), path)
-    connection = socket.socket(fileno=fds[0])
+    connection = PeerSocket(fileno=fds[0])
+    connection.process, connection.line = child, ours
     connection.settimeout(TIMEOUT_S)
     return connection
 
@@ -373,9 +388,7 @@ RULE = {
 
 def settings(codex=FAKE_CODEX, version="0.169.0", model_port=None, **more):
     """codexd.json for tests; None takes a key out."""
-    made = {"codex": {"path": codex, "version": version}}
-    if model_port:
-        made["model"] = {"base_url": f"http://127.0.0.1:{model_port}/v1"}
+    made = {"codex": {"path": codex, "version": version}, "model": {"base_url": f"http://127.0.0.1:{model_port or 9}/v1"}}
     made.update(more)
     return {key: value for key, value in made.items() if value is not None}
 

@@ -63,9 +63,10 @@ machine_start() {
         local top=$machine_cgroup/$1 leaf=$machine_cgroup/$1/$2
         shift 2
         mkdir -p "$leaf"
+        # In the background a shell ignores SIGINT and SIGQUIT, which would be inherited all the way down.
         # A cgroup namespace's root is where the process is when it is made; then it moves to its leaf.
         bash -c 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"' _ "$top" \
-                setpriv --pdeathsig KILL \
+                env --default-signal=INT,QUIT setpriv --pdeathsig KILL \
                 unshare --mount --propagation private --pid --fork --kill-child --ipc --uts --net --cgroup \
                 bash -c 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"' _ "$leaf" \
                 "$@" &

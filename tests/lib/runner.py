@@ -288,16 +288,19 @@ def main(arguments):
     if arguments[:1] == ["--asan"]:
         build, arguments = ASAN, arguments[1:]
         sanitized(counts)
+    files = {}
     for argument in arguments or DEFAULT:
+        path = os.path.realpath(argument)
+        folder, name = os.path.split(path)
         if argument in SUITES:
             print(f"== {argument}", flush=True)
             SUITES[argument](counts)
+        elif os.path.isfile(path) and os.access(path, os.X_OK) and os.path.dirname(folder) == ROOT + "/tests":
+            files.setdefault(os.path.basename(folder), []).append(name)
         else:
-            path = os.path.realpath(argument)
-            suite, name = os.path.split(path)
-            if not os.access(path, os.X_OK) or os.path.dirname(suite) != ROOT + "/tests":
-                sys.exit(f"tests/run: {argument} is no suite ({' '.join(SUITES)}) and no test")
-            program_suite(counts, os.path.basename(suite), [name], build)
+            sys.exit(f"tests/run: {argument} is no suite ({' '.join(SUITES)}) and no test")
+    for suite, names in files.items():
+        program_suite(counts, suite, names, build)
 
     for title, lines in (("failed", counts.failures), ("skipped", counts.skips)):
         if lines:
