@@ -111,6 +111,7 @@ struct wire_start {
         char cwd[WIRE_CWD_MAX];
         char thread_id[NAME_UUID_LENGTH + 4]; /* "" starts a new thread */
         uint64_t device, inode;               /* as RESOLVED said: a swapped directory is refused */
+        uint32_t uid, gid;                    /* as RESOLVED said: so is one that was given away */
         uint8_t digest[WIRE_DIGEST_SIZE];     /* as RESOLVED said */
 };
 

@@ -72,6 +72,8 @@ static void start(struct task *task)
         (void) snprintf(start->thread_id, sizeof start->thread_id, "%s", task->request->thread_id);
         start->device = task->device;
         start->inode = task->inode;
+        start->uid = task->job->uid; /* who was let in, whoever owns it now */
+        start->gid = task->job->gid;
         memcpy(start->digest, task->digest, sizeof start->digest);
         task->ask.answer = on_started;
         r = ask_send(task->sup, &task->ask, WIRE_START, start, prompt);

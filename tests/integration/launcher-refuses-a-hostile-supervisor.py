@@ -20,6 +20,8 @@ REFUSED = {
     "stale_generation": "refused:stale-generation",
     "other_digest": "refused:stale-generation",
     "other_directory": "refused:workspace-invalid",
+    "other_owner": "refused:workspace-invalid",
+    "uid_zero": "refused:workspace-invalid",
     "thread_id_option": "refused:bad-request",
     "model_option": "refused:bad-request",
     "job_zero": "refused:bad-request",

@@ -192,7 +192,7 @@ static void no_padding(void **unused)
                                                               WIRE_CWD_MAX);
         assert_int_equal(sizeof(struct wire_start),
                          24 + 24 + NAME_WORKSPACE_MAX + 8 + sizeof(struct wire_wish) +
-                                 WIRE_CWD_MAX + NAME_UUID_LENGTH + 4 + 16 + WIRE_DIGEST_SIZE);
+                                 WIRE_CWD_MAX + NAME_UUID_LENGTH + 4 + 16 + 8 + WIRE_DIGEST_SIZE);
         assert_int_equal(sizeof(struct wire_resolved),
                          24 + 16 + sizeof(struct wire_error) + 8 + 16 + WIRE_DIGEST_SIZE + 64);
         assert_int_equal(sizeof(struct wire_exited), 24 + 16 + 8 + 8);
