@@ -68,6 +68,7 @@ struct launcher {
         uint32_t nworkers;   /* that take a slot */
         uint64_t last_worker;
         ev_signal sigterm, sigint, sighup;
+        ev_timer stop_timer;
         bool stopping, ready;
         uint64_t watchdog_usec;
 };

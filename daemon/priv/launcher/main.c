@@ -29,9 +29,15 @@ static void on_stop(struct ev_loop *loop, ev_signal *signal, int revents)
         (void) sd_notify(0, "STOPPING=1");
         report(l->reporter, REPORT_DAEMON_STOPPING, NULL,
                "codexd is stopping; %u running turns go on", l->nworkers);
+        ev_timer_start(loop, &l->stop_timer);
         super_stop(&l->super);
-        (void) alarm((
-                unsigned) STOP_TIMEOUT_S); /* a supervisor that hangs: systemd would kill us both */
+}
+
+static void on_stop_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+        struct launcher *l = ev_userdata(loop);
+
+        super_violation(&l->super, "has not ended in time");
 }
 
 static void on_hup(struct ev_loop *loop, ev_signal *signal, int revents)
@@ -47,6 +53,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *signal, int revents)
 
 static void watch_signals(struct launcher *l)
 {
+        ev_timer_init(&l->stop_timer, on_stop_timer, STOP_TIMEOUT_S, 0.);
         ev_signal_init(&l->sigterm, on_stop, SIGTERM);
         ev_signal_start(l->loop, &l->sigterm);
         ev_signal_init(&l->sigint, on_stop, SIGINT);

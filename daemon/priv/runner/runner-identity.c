@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
@@ -122,8 +121,10 @@ int runner_identity(uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups)
 
         if (uid == 0 || uid == (uid_t) -1 || gid == 0 || gid == (gid_t) -1)
                 return -EPERM; /* the last place to say so */
-        if (setgroups(ngroups, groups) < 0 || setresgid(gid, gid, gid) < 0 ||
-            setresuid(uid, uid, uid) < 0)
+        /* The system calls, not libc's functions: those change every thread that libc knows of
+         * (nptl(7)), and in a child of a bare clone3(2) it knows the launcher's. */
+        if (syscall(SYS_setgroups, ngroups, groups) < 0 ||
+            syscall(SYS_setresgid, gid, gid, gid) < 0 || syscall(SYS_setresuid, uid, uid, uid) < 0)
                 return -errno;
         if (getresuid(&r, &e, &s) < 0 || getresgid(&rg, &eg, &sg) < 0)
                 return -errno;
@@ -155,8 +156,8 @@ int runner_self_test(const struct runner_plan *plan)
         struct __user_cap_data_struct all[2] = {{~0u, ~0u, ~0u}, {~0u, ~0u, ~0u}}, now[2];
         int fd;
 
-        if (setresuid((uid_t) -1, 0, (uid_t) -1) == 0 ||
-            setresgid((gid_t) -1, 0, (gid_t) -1) == 0 || setgroups(0, NULL) == 0)
+        if (syscall(SYS_setresuid, -1, 0, -1) == 0 || syscall(SYS_setresgid, -1, 0, -1) == 0 ||
+            syscall(SYS_setgroups, 0, NULL) == 0)
                 return -ENOTRECOVERABLE;
         if (syscall(SYS_capset, &header, all) == 0 || syscall(SYS_capget, &header, now) < 0)
                 return -ENOTRECOVERABLE;
