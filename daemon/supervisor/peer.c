@@ -72,27 +72,36 @@ static int peer_pidfd(int fd, pid_t pid)
         return pidfd < 0 ? -errno : pidfd;
 }
 
-static bool cgroup_inside(int fd, pid_t pid)
+static bool is_shortage(int r)
+{
+        return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+/* 1 inside, or nobody can tell; 0 outside; negative: nobody could tell for want of our own means.
+ */
+static int cgroup_inside(int fd, pid_t pid)
 {
         _cleanup_fd_ int pidfd = -EBADF, file = -EBADF;
         _cleanup_free_ char *text = NULL;
         struct pollfd alive;
         char path[64];
         size_t n;
+        int r;
 
         if (pid <= 0) /* of a PID namespace that we cannot see into */
-                return true;
+                return 1;
         pidfd = peer_pidfd(fd, pid);
         if (pidfd < 0)
-                return true;
+                return is_shortage(pidfd) ? pidfd : 1;
         (void) snprintf(path, sizeof path, "/proc/%d/cgroup", (int) pid);
         file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file < 0 || fd_read_all(file, CGROUP_MAX, &text, &n) < 0)
-                return true;
+        r = file < 0 ? -errno : fd_read_all(file, CGROUP_MAX, &text, &n);
+        if (r < 0)
+                return is_shortage(r) ? r : 1;
         /* Only what was alive after the reading was certainly what we read about. */
         alive = (struct pollfd){.fd = pidfd, .events = POLLIN};
         if (poll(&alive, 1, 0) != 0)
-                return true;
+                return 1;
         return peer_cgroup_inside(text, n);
 }
 
@@ -123,15 +132,19 @@ int peer_read(struct peer *ret, int fd, gid_t group)
 {
         struct ucred cred;
         socklen_t size = sizeof cred;
+        int inside;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
                 return -errno;
+        inside = cgroup_inside(fd, cred.pid);
+        if (inside < 0)
+                return inside;
         *ret = (struct peer){
                 .uid = cred.uid,
                 .gid = cred.gid,
                 .pid = cred.pid,
                 .member = (group != (gid_t) -1 && cred.gid == group) || is_member(fd, group),
-                .from_worker = cgroup_inside(fd, cred.pid),
+                .from_worker = inside != 0,
         };
         return 0;
 }

@@ -79,9 +79,12 @@ static void welcome(struct server *server, int fd)
 {
         struct error error;
         struct peer peer;
+        int r;
 
-        if (peer_read(&peer, fd, server->sup->group) < 0) {
-                (void) fd_close(fd);
+        r = peer_read(&peer, fd, server->sup->group);
+        if (r < 0) {
+                (void) error_set_errno(&error, ERROR_NO_MEMORY, -r, "looking at the peer");
+                turn_away(fd, &error);
                 return;
         }
         if (check_caps(server, &peer, &error) < 0) {

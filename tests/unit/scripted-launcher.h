@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -39,6 +40,7 @@ struct scripted {
         struct made bundle;
         union wire_launch_any last;
         int last_fd;
+        rlim_t files; /* descriptors it may have; 0: as many as we */
 };
 
 static inline void must(bool ok, const char *what)
@@ -61,8 +63,8 @@ static inline void scripted_send(struct scripted *s, uint32_t type, void *messag
         MUST(fd_send(s->wire, message, wire_launch_size(type, false), &fd, fd >= 0 ? 1 : 0) == 0);
 }
 
-/* The supervisor's next message but STATUS; must be of this type. */
-static inline union wire_launch_any *scripted_expect(struct scripted *s, uint32_t type)
+/* The supervisor's next message but STATUS. */
+static inline union wire_launch_any *scripted_next(struct scripted *s)
 {
         for (;;) {
                 struct pollfd in = {.fd = s->wire, .events = POLLIN};
@@ -78,14 +80,17 @@ static inline union wire_launch_any *scripted_expect(struct scripted *s, uint32_
                 s->last_fd = fd_close(s->last_fd);
                 if (nfds)
                         s->last_fd = fds[0];
-                if (s->last.header.type == WIRE_STATUS)
-                        continue;
-                if (s->last.header.type != type)
-                        (void) fprintf(stderr, "expected message %u, got %u\n", type,
-                                       s->last.header.type);
-                MUST(s->last.header.type == type);
-                return &s->last;
+                if (s->last.header.type != WIRE_STATUS)
+                        return &s->last;
         }
+}
+
+static inline union wire_launch_any *scripted_expect(struct scripted *s, uint32_t type)
+{
+        if (scripted_next(s)->header.type != type)
+                (void) fprintf(stderr, "expected message %u, got %u\n", type, s->last.header.type);
+        MUST(s->last.header.type == type);
+        return &s->last;
 }
 
 static inline void scripted_write(const char *path, const char *text, mode_t mode)
@@ -138,6 +143,8 @@ static inline void scripted_spawn(struct scripted *s)
                 MUST(dup2(wire[1], 3) == 3);
                 if (wire[1] == 3)
                         MUST(fd_set_cloexec(3, 0) == 0);
+                if (s->files)
+                        MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){s->files, s->files}) == 0);
                 if (getuid() == 0)
                         MUST(setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
                              setresuid(NOBODY, NOBODY, NOBODY) == 0);

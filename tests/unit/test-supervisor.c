@@ -10,6 +10,8 @@
 
 #define THREAD       "01a20958-d58e-70d2-a750-106256e6da57"
 #define STARTED_LINE "{\"type\":\"thread.started\",\"thread_id\":\"" THREAD "\"}"
+#define STARTED_LINE_OF(four)                                                                      \
+        "{\"type\":\"thread.started\",\"thread_id\":\"01a20958-d58e-70d2-" four "-106256e6da57\"}"
 #define COMPLETED_LINE                                                                             \
         "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":10,\"cached_input_tokens\":2,"   \
         "\"output_tokens\":3}}"
@@ -347,6 +349,25 @@ static void test_limits_end_a_turn(void **state)
         scripted_end(&s);
 }
 
+/* A RELEASE and a RESOLVE, in either order: one waits for the disk, the other for Codex's version.
+ */
+static struct wire_resolve release_and_resolve(struct scripted *s)
+{
+        struct wire_resolve resolve = {.cookie = 0};
+        bool released = false;
+
+        while (!released || resolve.cookie == 0) {
+                (void) scripted_next(s);
+                if (s->last.header.type == WIRE_RESOLVE)
+                        resolve = s->last.resolve;
+                else if (s->last.header.type == WIRE_RELEASE)
+                        released = true;
+                else
+                        fail_msg("message %u", s->last.header.type);
+        }
+        return resolve;
+}
+
 static void test_turns_go_on_when_it_is_killed(void **state)
 {
         struct scripted s;
@@ -389,17 +410,26 @@ static void test_turns_go_on_when_it_is_killed(void **state)
         /* Sent in either order: 2's RELEASE when its end is durable, 3 anew. */
         hold = NULL;
         expect_end(fd, 2, "lost", "lost");
-        (void) scripted_expect(&s, WIRE_RESOLVE);
         {
-                struct wire_resolved resolved = {.cookie = s.last.resolve.cookie,
-                                                 .generation = s.last.resolve.generation,
+                struct wire_resolve resolve = release_and_resolve(&s);
+                struct wire_resolved resolved = {.cookie = resolve.cookie,
+                                                 .generation = resolve.generation,
                                                  .uid = OWNER,
                                                  .gid = OWNER + 1};
 
-                (void) scripted_expect(&s, WIRE_RELEASE);
                 scripted_send(&s, WIRE_RESOLVED, &resolved, -EBADF);
         }
-        assert_int_equal(scripted_expect(&s, WIRE_START)->start.job, 3);
+        {
+                uint64_t mine = scripted_run(&s);
+
+                assert_int_equal(s.last.start.job, 3);
+                scripted_say(&s, mine, STARTED_LINE_OF("0003"));
+                scripted_say(&s, mine, COMPLETED_LINE);
+                scripted_gone(&s, mine, 3, 0);
+                expect_end(fd, 3, "ok", "");
+                (void) scripted_expect(&s, WIRE_RELEASE);
+                s.worker--; /* as it was */
+        }
         scripted_say(&s, worker, COMPLETED_LINE);
         scripted_gone(&s, worker, 1, 0);
         scripted_request(
@@ -687,6 +717,159 @@ static void test_a_wrong_codex_is_refused(void **state)
         }
 }
 
+/* What has ended is dropped when there is too much of it, but for the newest: its number is not to
+ * be used again. */
+static void test_retention(void **state)
+{
+        struct scripted s;
+        char config[1024];
+        uint64_t worker;
+        int fd;
+
+        scripted_start(&s, ", \"retention\": {\"jobs\": 1, \"age_s\": 604800}");
+        fd = scripted_connect(&s);
+        for (json_int_t job = 1; job <= 3; job++) {
+                assert_int_equal(submit(&s, fd), job);
+                worker = scripted_run(&s);
+                scripted_gone(&s, worker, (uint64_t) job, 0);
+                expect_end(fd, job, "failed", "codex-died");
+                assert_int_equal(scripted_expect(&s, WIRE_RELEASE)->worker.worker, worker);
+                if (job > 1)
+                        assert_int_equal(scripted_expect(&s, WIRE_FORGET)->worker.worker,
+                                         worker - 1);
+        }
+        expect_error(scripted_call(fd, "{\"method\":\"io.codexd.Get\",\"parameters\":{\"job\":2}}"),
+                     "io.codexd.NoSuchJob");
+        (void) close(fd);
+        scripted_kill(&s);
+        scripted_spawn(&s);
+        scripted_config(&s, config, sizeof config, "");
+        scripted_greet(&s, config);
+        scripted_synced(&s);
+        fd = scripted_connect(&s);
+        expect_end(fd, 3, "failed", "codex-died"); /* by its summary */
+        assert_int_equal(submit(&s, fd), 4);
+        (void) close(fd);
+        scripted_end(&s);
+}
+
+static void test_a_queued_job_is_resolved_again_after_a_reload(void **state)
+{
+        struct scripted s;
+        struct wire_resolved other = {.uid = OWNER + 7, .gid = OWNER + 1};
+        struct wire_resolve asked;
+        char config[1024];
+        uint64_t worker;
+        json_t *hold, *ended;
+        int fd;
+
+        scripted_start(&s, ", \"max_workers\": 1");
+        fd = scripted_connect(&s);
+        (void) submit(&s, fd);
+        worker = scripted_run(&s);
+        (void) submit(&s, fd);
+        (void) submit(&s, fd);
+        scripted_config(&s, config, sizeof config, ", \"max_workers\": 1");
+        scripted_policy(&s, config);
+        scripted_gone(&s, worker, 1, 0);
+        asked = release_and_resolve(&s);
+        assert_int_equal(asked.generation, 2);
+        other.cookie = asked.cookie;
+        other.generation = 2;
+        scripted_send(&s, WIRE_RESOLVED, &other, -EBADF);
+        ended = wait_for(fd, 2, &hold); /* it was accepted for somebody else */
+        assert_string_equal(text_at(ended, "result", NULL), "spawn-failed");
+        assert_string_equal(text_at(ended, "failure", "error"), "workspace-invalid");
+        json_decref(hold);
+        scripted_resolved(&s);
+        assert_int_equal(scripted_expect(&s, WIRE_START)->start.generation, 2);
+        (void) close(fd);
+        scripted_end(&s);
+}
+
+static void test_every_described_method_is_there(void **state)
+{
+        struct scripted s;
+        json_t *reply;
+        unsigned methods = 0;
+        char *text;
+        int fd;
+
+        scripted_start(&s, "");
+        fd = scripted_connect(&s);
+        reply = scripted_call(fd, "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+                                  "\"parameters\":{\"interface\":\"io.codexd\"}}");
+        text = strdup(text_at(reply, "parameters", "description"));
+        json_decref(reply);
+        for (char *at = strstr(text, "\nmethod "); at; at = strstr(at, "\nmethod ")) {
+                char call[256];
+                size_t n;
+
+                at += strlen("\nmethod ");
+                n = strcspn(at, "(");
+                (void) snprintf(call, sizeof call,
+                                "{\"method\":\"io.codexd.%.*s\",\"parameters\":{\"no\":1}}",
+                                (int) n, at);
+                reply = scripted_call(fd, call);
+                assert_string_equal(text_at(reply, "error", NULL), "io.codexd.BadRequest");
+                assert_string_equal(text_at(reply, "parameters", "key"), "no");
+                json_decref(reply);
+                methods++;
+        }
+        assert_int_equal(methods, 11); /* test-peer.c has as many */
+        free(text);
+        (void) close(fd);
+        scripted_end(&s);
+}
+
+/* Connections beyond the descriptors it has are told so, and it neither spins nor stops. */
+static void test_out_of_descriptors(void **state)
+{
+        struct scripted s;
+        static const char ping[] = "{\"method\":\"io.codexd.Ping\"}\n";
+        int fds[100], refused_ones = 0;
+        json_t *reply;
+
+        scripted_dirs(&s);
+        s.files = 64;
+        scripted_spawn(&s);
+        {
+                char config[1024];
+
+                scripted_config(&s, config, sizeof config, "");
+                scripted_greet(&s, config);
+                scripted_synced(&s);
+        }
+        for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
+                fds[i] = scripted_connect(&s);
+                (void) send(fds[i], ping, strlen(ping), MSG_NOSIGNAL);
+        }
+        for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
+                reply = scripted_reply(fds[i]);
+                assert_non_null(reply);
+                if (text_at(reply, "error", NULL)[0]) {
+                        assert_string_equal(text_at(reply, "error", NULL), "io.codexd.Resources");
+                        refused_ones++;
+                }
+                json_decref(reply);
+        }
+        assert_in_range(refused_ones, 40, 90);
+        for (size_t i = 0; i < N_ELEMENTS(fds); i++)
+                (void) close(fds[i]);
+        fds[0] = scripted_connect(&s);
+        do { /* as soon as it has seen them go */
+                reply = scripted_call(fds[0], "{\"method\":\"io.codexd.Ping\"}");
+                refused_ones = text_at(reply, "error", NULL)[0] != '\0';
+                json_decref(reply);
+                if (refused_ones) {
+                        (void) close(fds[0]);
+                        fds[0] = scripted_connect(&s);
+                }
+        } while (refused_ones);
+        (void) close(fds[0]);
+        scripted_end(&s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -703,6 +886,10 @@ int main(void)
                 cmocka_unit_test(test_a_large_event_passes_through),
                 cmocka_unit_test(test_reload_drain_and_ping),
                 cmocka_unit_test(test_a_wrong_codex_is_refused),
+                cmocka_unit_test(test_retention),
+                cmocka_unit_test(test_a_queued_job_is_resolved_again_after_a_reload),
+                cmocka_unit_test(test_every_described_method_is_there),
+                cmocka_unit_test(test_out_of_descriptors),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
