@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define UNIT_CGROUP "/codexd.slice/codexd-workers.service"
+#define KILL_MS     10000
 #define KEEPERS_MS  5000 /* a keeper has an exit record to write, and nothing else to wait for */
 
 int64_t drain_now_ms(void)
@@ -157,4 +158,41 @@ int drain_wait(const char *dir, int64_t deadline_ms, unsigned *ret_busy)
                 keepers_ms = MIN(keepers_ms, deadline_ms);
         r = pass(dir, "", keepers_ms);
         return r == -ETIMEDOUT || r > 0 ? 0 : r; /* a keeper that stays is no reason to fail */
+}
+
+/* Writes to cgroup.kill (Linux 5.14) of every job. 0 or the first negative errno. */
+static int kill_all(const char *dir)
+{
+        DIR *listing = opendir(dir);
+        struct dirent *entry;
+        int r = 0;
+
+        if (!listing)
+                return errno == ENOENT ? 0 : -errno;
+        while ((entry = readdir(listing))) {
+                char file[NAME_MAX + 32];
+                int fd, k = 0;
+
+                if (!is_worker(entry->d_name))
+                        continue;
+                (void) snprintf(file, sizeof file, "%s/job/cgroup.kill", entry->d_name);
+                fd = openat(dirfd(listing), file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+                if (fd < 0)
+                        k = errno == ENOENT ? 0 : -errno;
+                else
+                        k = fd_write_all(fd, "1", 1);
+                (void) fd_close(fd);
+                if (k < 0 && k != -ENODEV && r == 0)
+                        r = k;
+        }
+        (void) closedir(listing);
+        return r;
+}
+
+int drain_kill(const char *dir)
+{
+        unsigned busy;
+        int r = kill_all(dir);
+
+        return r < 0 ? r : drain_wait(dir, drain_now_ms() + KILL_MS, &busy);
 }

@@ -21,4 +21,8 @@ int drain_workers_cgroup(char *ret, size_t size);
  * A missing DIR is as empty as it gets. 0, -ETIMEDOUT, -errno. */
 int drain_wait(const char *dir, int64_t deadline_ms, unsigned *ret_busy);
 
+/* Ends what still runs, by each job's cgroup.kill: keepers are spared, to record how it ended.
+ * Waits until all are gone, for a few seconds at most. 0, -ETIMEDOUT, -errno. */
+int drain_kill(const char *dir);
+
 int64_t drain_now_ms(void);

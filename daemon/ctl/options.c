@@ -54,6 +54,8 @@ static const struct option_row {
         {"wait", 0, VERB_DRAIN, TRUE, TO(wait), NULL, "until the last job has ended"},
         {"timeout", 0, VERB_DRAIN | VERB_SHUTDOWN, SECONDS, TO(timeout_s), "SECONDS",
          "wait no longer than this"},
+        {"kill", 0, VERB_DRAIN | VERB_SHUTDOWN, TRUE, TO(kill), NULL,
+         "kill what still runs after --timeout"},
         {"workers-cgroup", 0, VERB_DRAIN | VERB_SHUTDOWN, STRING, TO(workers_cgroup), "DIR",
          "where the workers' cgroups are"},
         {"json", 0, VERBS_JSON, TRUE, TO(json), NULL, "print JSON"},

@@ -41,7 +41,7 @@ struct options {
         const char *workspace, *state;
         uint64_t limit; /* 0: the daemon's */
         /* drain, shutdown */
-        bool wait;
+        bool wait, kill;
         int64_t timeout_s; /* -1: none */
         const char *workers_cgroup;
 };

@@ -356,7 +356,7 @@ void render_result(const char *result, const char *error, const char *message, F
 
 static void job_finished(struct render *render, json_t *event, FILE *out)
 {
-        json_t *failure = json_object_get(event, "failure");
+        json_t *failure = json_object_get(event, "error"); /* Get says "failure" */
 
         render->finished = true;
         render->exit_signal = (int) number_of(event, "exit_signal", 0);

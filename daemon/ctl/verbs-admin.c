@@ -92,9 +92,10 @@ int verb_reload(const struct options *options, int n, char **operands)
         return code;
 }
 
-static int say_timeout(void)
+static int say_timeout(const struct options *options)
 {
-        fputs("codexctl: jobs still run; not waiting any longer\n", stderr);
+        fprintf(stderr, "codexctl: jobs still run; %s\n",
+                options->kill ? "killing them" : "not waiting any longer");
         return EXIT_DEADLINE;
 }
 
@@ -132,14 +133,21 @@ static int drain_daemon(const struct options *options, bool wait, int64_t deadli
                 print_counts(options, answer);
         json_decref(answer);
         if (r == -ETIMEDOUT)
-                return say_timeout();
+                return say_timeout(options);
         if (r == 0 ||
             (wait && r != -EREMOTEIO && exit_code_of_error(failure.error) == EXIT_UNREACHABLE))
                 return EXIT_OK;
         return failure_report(&failure, "Drain");
 }
 
-static int wait_for_cgroups(const struct options *options, int64_t deadline_ms)
+static int say_failure(const char *dir, int r)
+{
+        fprintf(stderr, "codexctl: %s: %s\n", dir, strerror(-r));
+        return EXIT_JOB_FAILED;
+}
+
+/* By the cgroups: waits until `deadline_ms`, or kills if `late` already. */
+static int empty_cgroups(const struct options *options, int64_t deadline_ms, bool late)
 {
         const char *dir = options->workers_cgroup;
         char found[PATH_MAX];
@@ -148,19 +156,25 @@ static int wait_for_cgroups(const struct options *options, int64_t deadline_ms)
 
         if (!dir) {
                 r = drain_workers_cgroup(found, sizeof found);
+                if (r < 0)
+                        return say_failure("cgroup2", r);
                 dir = found;
         }
-        if (r == 0)
+        if (!late) {
                 r = drain_wait(dir, deadline_ms, &busy);
-        if (r == -ETIMEDOUT)
-                return say_timeout();
-        if (r < 0) {
-                fprintf(stderr, "codexctl: %s: %s\n", dir == found && !found[0] ? "cgroup2" : dir,
-                        strerror(-r));
-                return EXIT_JOB_FAILED;
+                if (r == -ETIMEDOUT && !options->kill)
+                        return say_timeout(options);
+                if (r == -ETIMEDOUT)
+                        late = say_timeout(options);
         }
+        if (late)
+                r = drain_kill(dir);
+        if (r < 0)
+                return say_failure(dir, r);
         if (!options->json)
-                printf(busy ? "the last job has ended\n" : "no job runs\n");
+                puts(late   ? "what still ran was killed"
+                     : busy ? "the last job has ended"
+                            : "no job runs");
         return EXIT_OK;
 }
 
@@ -175,8 +189,8 @@ static int drain(const struct options *options, bool wait)
                 code = drain_daemon(options, wait, deadline_ms);
         else
                 fputs("codexctl: codexd is not running; waiting for its workers\n", stderr);
-        if (code == EXIT_OK && wait)
-                code = wait_for_cgroups(options, deadline_ms);
+        if (wait && (code == EXIT_OK || (code == EXIT_DEADLINE && options->kill)))
+                code = empty_cgroups(options, deadline_ms, code != EXIT_OK);
         return code;
 }
 

@@ -611,6 +611,19 @@ with case("a drain ends at its timeout with 6"):
         file.write("populated 1\n")
     os.unlink(directory + "/codexd.lock")
     equal(ctl("drain", "--wait", "--timeout=0", f"--workers-cgroup={cgroup}")[0], 6)
+    with open(cgroup + "/w-1/job/cgroup.kill", "w", encoding="ascii"):  # a real one acts on it: the test of systemd shows that
+        pass
+    pending = subprocess.Popen([CTL, "drain", "--wait", "--timeout=0", "--kill", f"--socket={SOCKET}", f"--workers-cgroup={cgroup}"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for _ in range(TIMEOUT_S * 100):
+        with open(cgroup + "/w-1/job/cgroup.kill", encoding="ascii") as file:
+            if file.read() == "1":
+                break
+        select.select([], [], [], 0.01)  # a file of ours has no events, unlike the kernel's
+    pending.kill()
+    pending.communicate()
+    with open(cgroup + "/w-1/job/cgroup.kill", encoding="ascii") as file:
+        equal(file.read(), "1", "cgroup.kill")
     with Daemon(lambda peer, call: None), open(directory + "/codexd.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         equal(ctl("drain", "--wait", "--timeout=1", f"--workers-cgroup={cgroup}")[0], 6)

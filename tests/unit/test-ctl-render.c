@@ -98,7 +98,7 @@ static const struct render_case {
         {"job.finished", "{\"type\":\"job.finished\",\"result\":\"ok\"}", "job 7 ended: ok\n", NULL,
          NULL},
         {"job.finished with a failure",
-         "{\"type\":\"job.finished\",\"result\":\"failed\",\"failure\":{\"error\":\"turn-failed\","
+         "{\"type\":\"job.finished\",\"result\":\"failed\",\"error\":{\"error\":\"turn-failed\","
          "\"message\":\"no\\u001b\"}}",
          "job 7 ended: failed: no\\x1b (turn-failed)\n", NULL, NULL},
         {"job.garbage", "{\"type\":\"job.garbage\",\"bytes\":12}",
@@ -233,7 +233,7 @@ static void end_and_status(void **state)
         assert_false(render.finished);
         free(rendered(&render,
                       "{\"type\":\"job.finished\",\"result\":\"failed\",\"exit_signal\":11,"
-                      "\"failure\":{\"error\":\"codex-exit\",\"message\":\"m\"}}"));
+                      "\"error\":{\"error\":\"codex-exit\",\"message\":\"m\"}}"));
         assert_true(render.finished);
         assert_string_equal(render.result, "failed");
         assert_string_equal(render.error, "codex-exit");
