@@ -326,9 +326,10 @@ static const struct conf_row policy_rows[_POLICY_KEY_MAX] = {
                  .help = "The proxy, the only way out of a worker. Inherited key by key."},
         [POLICY_KEY_LIMITS] = {"limits", CONF_TABLE, NULL, POLICY(limits), .table = &limits_table,
                                .help = "Limits of a job's control group. Inherited key by key."},
-        [POLICY_KEY_ENV] = {"env", CONF_STRINGS, "[]", 0, 64, POLICY(env), .check = check_env,
-                            .help = "Variables of codexd's environment that jobs get. Nothing else "
-                                    "is inherited."},
+        [POLICY_KEY_ENV] =
+                {"env", CONF_STRINGS, "[]", 0, 64, POLICY(env), .check = check_env,
+                 .help = "Names of variables that a job may set (by its env, not in this "
+                         "build yet). Nothing is inherited from codexd's own."},
         [POLICY_KEY_MCP_SERVERS] =
                 {"mcp_servers", CONF_OBJECTS, "{}", 0, 65536, POLICY(mcp_servers),
                  .check = check_server,

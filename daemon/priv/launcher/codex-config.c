@@ -65,15 +65,6 @@ static int make_envp(struct codex_command *c, const struct workspace *w, const c
         c->envp[n++] = put(c, "SHELL=%s", w->shell);
         c->envp[n++] = put(c, "CODEX_HOME=%s/home", run_dir);
         c->envp[n++] = put(c, "CODEX_SQLITE_HOME=%s/home/sqlite", run_dir);
-        for (char **name = w->policy->env; name && *name; name++) {
-                const char *value = getenv(*name); /* of codexd's own */
-
-                if (!value)
-                        continue;
-                if (n + 1 >= CODEX_ENV_MAX)
-                        return -E2BIG;
-                c->envp[strcmp(*name, "LANG") == 0 ? 1 : n++] = put(c, "%s=%s", *name, value);
-        }
         for (size_t i = 0; i < n; i++)
                 if (!c->envp[i])
                         return -E2BIG;
