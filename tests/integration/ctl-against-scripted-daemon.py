@@ -650,5 +650,38 @@ with case("usage: help for every verb, an unknown one is guessed"):
         equal((arguments, ctl(*arguments)[0]), (arguments, 2))
     equal(ctl("--version")[1].split()[0], "codexctl")
 
+SOURCES = os.path.dirname(os.path.realpath(__file__)) + "/../../daemon/ctl"
+
+with case("the manual knows every verb and every option"):
+    with open(SOURCES + "/codexctl.1", encoding="utf-8") as file:
+        manual = file.read()
+    for verb in verbs:
+        contains(manual, f".It Cm {verb}")
+        for option in re.findall(r"--([a-z-]+)", ctl("help", verb)[1].partition("\n\n")[2]):
+            contains(manual, f"Fl -{option}")
+
+with case("the completion knows verbs, options, words, jobs and workspaces"):
+    def complete(*words):
+        script = '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _codexctl; printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(["bash", "-c", script, "bash", SOURCES + "/completion/codexctl", "codexctl", *words], check=True, text=True,
+                              capture_output=True, timeout=TIMEOUT_S,
+                              env={**os.environ, "PATH": os.path.dirname(CTL) + ":" + os.environ["PATH"], "CODEXD_SOCKET": SOCKET})
+        equal(done.stderr, "")
+        return done.stdout.split()
+
+    jobs = [{"job": 12, "state": "finished", "result": "ok", "workspace": "alpha.test", "owner": "me too", "class": "chat", "queued_usec": 1},
+            {"job": 11, "state": "running", "workspace": "beta.test", "owner": "", "class": "chat", "queued_usec": 1}]
+    with Daemon(lambda peer, call: peer.reply({"jobs": jobs})):
+        equal(sorted(complete("")), sorted([*verbs, "help"]))
+        equal(complete("dr"), ["drain"])
+        equal(complete("help", "che"), ["check-config"])
+        equal(complete("logs", "--f"), ["--from=", "--follow"])
+        equal(complete("run", "-s", "r"), ["read-only"])
+        equal(complete("run", "--sandbox", "=", "w"), ["workspace-write"])
+        equal(complete("attach", ""), ["11"])
+        equal(complete("show", ""), ["12", "11"])
+        equal(complete("run", ""), ["alpha.test", "beta.test"])
+    equal(complete("attach", ""), [], "without a daemon")
+
 shutil.rmtree(directory)
 sys.exit(1 if failed else 0)
