@@ -81,8 +81,9 @@ int verb_list(const struct options *options, int n, char **operands)
         if (code == EXIT_OK && !options->json) {
                 printf("%-7s %-12s %-19s %-28s %-16s %-10s %s\n", "JOB", "STATE", "QUEUED",
                        "WORKSPACE", "OWNER", "CLASS", "THREAD");
-                json_array_foreach (json_object_get(answer, "jobs"), i, job)
+                json_array_foreach (json_object_get(answer, "jobs"), i, job) {
                         put_row(job, stdout);
+                }
         }
         json_decref(answer);
         return code;
