@@ -193,7 +193,7 @@ void plain_put_cut(FILE *out, const char *s, size_t columns)
         plain_put(memory, PLAIN_LINE, s, n);
         if (fclose(memory) != 0)
                 return;
-        if (columns == 0 || (fits = plain_fit(safe, size, columns)) == size) {
+        if (columns == 0 || plain_fit(safe, size, columns) == size) {
                 fwrite(safe, 1, size, out);
                 return;
         }
