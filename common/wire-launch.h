@@ -5,8 +5,9 @@
  * own table. A message that an honest supervisor could not have sent ends that supervisor; a
  * request that was merely refused gets an answer.
  *
- * Strings are NUL-terminated within their arrays and zero-filled after it. No message carries a
- * uid, an absolute path or argv. Integers are the host's: both ends are of one build. Times are
+ * Strings are NUL-terminated within their arrays and zero-filled after it. No message asks for a
+ * uid, an absolute path or argv: START repeats what RESOLVED said, to be compared and refused, never
+ * to be taken. Integers are the host's: both ends are of one build. Times are
  * microseconds: `_usec` since the epoch (CLOCK_REALTIME) unless said otherwise. */
 #pragma once
 
