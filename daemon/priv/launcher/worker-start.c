@@ -72,10 +72,9 @@ static int check_request(struct launcher *launcher, const struct wire_start *q,
                         "workspace %s is another directory than when the job was submitted",
                         q->workspace);
         if (w->uid != q->uid || w->gid != q->gid)
-                return error_set(
-                        err, ERROR_WORKSPACE_INVALID,
-                        "workspace %s has another owner than when the job was submitted",
-                        q->workspace);
+                return error_set(err, ERROR_WORKSPACE_INVALID,
+                                 "workspace %s has another owner than when the job was submitted",
+                                 q->workspace);
         if (memcmp(w->policy->digest, q->digest, sizeof q->digest) != 0)
                 return error_set(err, ERROR_STALE_GENERATION,
                                  "the policy of workspace %s changed since the job was submitted",
