@@ -2,6 +2,7 @@
 """The inside of tests/demo: one turn, shown."""
 from harness import *
 
+sys.stdout.reconfigure(line_buffering=True)  # codexctl writes to the same place
 DIM, BOLD, OFF = ("\033[2m", "\033[1m", "\033[0m") if os.environ.get("CODEXD_DEMO_COLOURS") else ("", "", "")
 NAME = "demo.example"
 QUESTION = "Who are you on this machine, and where? Then leave a note."

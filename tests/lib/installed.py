@@ -52,7 +52,10 @@ def cgroup_chain():
 
 
 def unit_pids(name):
-    path = "/sys/fs/cgroup" + unit(name, "ControlGroup")["ControlGroup"]
+    group = unit(name, "ControlGroup")["ControlGroup"]
+    if not group:
+        return []  # a unit that is down has none
+    path = "/sys/fs/cgroup" + group
     pids = []
     for directory, _, files in os.walk(path):
         if "cgroup.procs" in files:

@@ -1,45 +1,71 @@
 #!/usr/bin/env python3
-"""Stopping codexd-workers.service lets running turns end; what does not end in time is killed; no process
-and no cgroup of a worker is left, and every job has its one end."""
+"""Stopping codexd-workers.service lets running turns end, with nothing new admitted; what does not end in time
+is killed; no process and no cgroup of a worker is left, and every job has its one end."""
 from installed import *
 
 codexd = configured(settings(kill_grace_s=1))
 path = workspace()
+UNITS = ("codexd.socket", "codexd.service", "codexd-workers.service")
 systemctl("start", "codexd.socket", "codexd.service")
 enable_controllers()
 
-with case("it drains: a turn that ends is waited for, nothing new is admitted"):
+
+def states():
+    return [unit(name, "ActiveState")["ActiveState"] for name in UNITS]
+
+
+def ends(job):
+    return [e["event"]["type"] for e in codexd.attach(job)].count(FINAL)
+
+
+with case("a turn that runs is waited for, and nobody is let in meanwhile"):
     gate = fifo(path + "/gate")
     job = codexd.submit(turn("say before", f"wait {gate}", "say after"))
     job.until("item.completed")
-    stopping = subprocess.Popen(["systemctl", "stop", "codexd-workers.service"])
-    eventually(lambda: codexd.call("Stats")["draining"], "codexd drains")
-    equal(codexd.refusal(turn()).name, "Draining")
-    equal(stopping.poll(), None, "the state of `systemctl stop`")
-    open_fifo(gate)
-    equal(stopping.wait(TIMEOUT_S), 0)
-    equal(unit("codexd-workers.service", "ActiveState")["ActiveState"], "inactive")
-    equal(unit_pids("codexd-workers.service"), [])
+    pids = unit_pids("codexd-workers.service")
+    with subprocess.Popen(["systemctl", "stop", "codexd-workers.service"]) as stopping:
+        eventually(lambda: states()[:2] == ["inactive", "inactive"], "socket and service are stopped")
+        equal(states()[2], "deactivating")
+        equal(ctl("ping")[0], 7, "codexctl's status")
+        equal([pid for pid in pids if is_alive(pid)], pids, "the processes of the turn")
+        open_fifo(gate)
+        equal(stopping.wait(TIMEOUT_S), 0)
+    equal(states(), ["inactive"] * 3)
+    equal([pid for pid in pids if is_alive(pid)], [])
 
-with case("the turn had ended in order"):
-    systemctl("start", "codexd.service")
-    equal(codexd.get(job)["result"], "ok")
-    equal([e["event"]["type"] for e in codexd.attach(job)].count(FINAL), 1)
+with case("the turn had ended in order, and is told so afterwards"):
+    systemctl("start", "codexd.socket", "codexd.service")
+    equal(codexd.wait(job)["result"], "ok")
+    equal(ends(job), 1)
+    contains([e["event"].get("item", {}).get("text") for e in codexd.attach(job)], "after")
 
-with case("a turn that does not end is killed when the time for stopping is over, and told once"):
-    drop_in("codexd-workers.service", "[Service]\nTimeoutStopSec=3\n")
-    enable_controllers()
+with case("a turn that does not end is killed when the time for it is over, and told once, with the reason"):
+    exec_stop = unit("codexd-workers.service", "ExecStop")["ExecStop"]
+    contains(exec_stop, "drain --wait --timeout=")
+    drop_in("codexd-workers.service", "[Service]\nExecStop=\nExecStop=/usr/local/bin/codexctl drain --wait --timeout=2 --kill\n")
     job = codexd.submit(turn("say before", "ignore-signals", "tree 20", "hang"))
     job.until("item.completed")
+    pids = unit_pids("codexd-workers.service")
     systemctl("stop", "codexd-workers.service")
-    equal(unit_pids("codexd-workers.service"), [])
-    systemctl("start", "codexd.service")
+    equal([pid for pid in pids if is_alive(pid)], [])
+    systemctl("start", "codexd.socket", "codexd.service")
     record = codexd.wait(job)
-    equal(record["state"], "finished")
-    contains(["lost", "cancelled", "failed"], record["result"])
+    contains(["lost", "failed", "cancelled"], record["result"])
     if not record["failure"]["message"]:
         raise AssertionError("it does not say why")
-    equal([e["event"]["type"] for e in codexd.attach(job)].count(FINAL), 1)
+    equal(ends(job), 1)
+
+with case("and where even that does not help, systemd's own kill leaves nothing"):
+    drop_in("codexd-workers.service", "[Service]\nExecStop=\nTimeoutStopSec=2\n")
+    job = codexd.submit(turn("say before", "ignore-signals", "tree 20", "hang"))
+    job.until("item.completed")
+    pids = unit_pids("codexd-workers.service")
+    systemctl("stop", "codexd-workers.service")
+    equal([pid for pid in pids if is_alive(pid)], [])
+    systemctl("reset-failed", "codexd-workers.service", check=False)
+    systemctl("start", "codexd.socket", "codexd.service")
+    equal(codexd.wait(job)["result"], "lost")
+    equal(ends(job), 1)
 
 with case("afterwards jobs run again and no process is left of the old ones"):
     equal(codexd.submit(turn()).finished()["result"], "ok")
