@@ -359,6 +359,17 @@ static inline int scripted_connect(const struct scripted *s)
         return fd;
 }
 
+/* As another user; the caller is root. */
+static inline int scripted_connect_as(const struct scripted *s, uid_t uid)
+{
+        int fd;
+
+        MUST(chmod(s->socket, 0666) == 0 && seteuid(uid) == 0);
+        fd = scripted_connect(s);
+        MUST(seteuid(0) == 0);
+        return fd;
+}
+
 /* One LF frame; NULL at the end of file. */
 static inline json_t *scripted_reply(int fd)
 {

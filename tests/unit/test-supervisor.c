@@ -246,6 +246,35 @@ static void test_cancel_answers_at_once_and_escalates(void **state)
         scripted_end(&s);
 }
 
+static void test_cancelled_while_it_is_being_started(void **state)
+{
+        struct scripted s;
+        struct wire_failed failed = {.error = {.kind = ERROR_SPAWN_FAILED, .message = "x"}};
+        uint64_t cookie;
+        int fd;
+
+        scripted_start(&s, "");
+        fd = scripted_connect(&s);
+        (void) submit(&s, fd);
+        cookie = scripted_expect(&s, WIRE_START)->start.cookie;
+        json_decref(
+                scripted_call(fd, "{\"method\":\"io.codexd.Cancel\",\"parameters\":{\"job\":1}}"));
+        scripted_make_worker(&s);
+        scripted_started(&s, WIRE_STARTED, cookie, s.worker, 1);
+        assert_int_equal(scripted_expect(&s, WIRE_SIGNAL)->signal.how, WIRE_INTERRUPT);
+        scripted_gone(&s, s.worker, 1, 0);
+        expect_end(fd, 1, "cancelled", "cancelled");
+        (void) scripted_expect(&s, WIRE_RELEASE);
+        (void) submit(&s, fd);
+        failed.cookie = scripted_expect(&s, WIRE_START)->start.cookie;
+        json_decref(
+                scripted_call(fd, "{\"method\":\"io.codexd.Cancel\",\"parameters\":{\"job\":2}}"));
+        scripted_send(&s, WIRE_START_FAILED, &failed, -EBADF);
+        expect_end(fd, 2, "cancelled", "cancelled");
+        (void) close(fd);
+        scripted_end(&s);
+}
+
 static void test_a_queued_job_is_cancelled_at_once(void **state)
 {
         struct scripted s;
@@ -717,6 +746,19 @@ static void test_a_wrong_codex_is_refused(void **state)
         }
 }
 
+static void make_ancient(const struct scripted *s, const char *name)
+{
+        char path[160];
+        json_t *json;
+
+        scripted_path(s, path, sizeof path, name);
+        json = json_load_file(path, 0, NULL);
+        assert_non_null(json);
+        (void) json_object_set_new(json, "finished_usec", json_integer(1));
+        assert_int_equal(json_dump_file(json, path, JSON_COMPACT), 0);
+        json_decref(json);
+}
+
 /* What has ended is dropped when there is too much of it, but for the newest: its number is not to
  * be used again. */
 static void test_retention(void **state)
@@ -742,6 +784,7 @@ static void test_retention(void **state)
                      "io.codexd.NoSuchJob");
         (void) close(fd);
         scripted_kill(&s);
+        make_ancient(&s, "state/jobs/3/ended");
         scripted_spawn(&s);
         scripted_config(&s, config, sizeof config, "");
         scripted_greet(&s, config);
@@ -784,6 +827,50 @@ static void test_a_queued_job_is_resolved_again_after_a_reload(void **state)
         scripted_resolved(&s);
         assert_int_equal(scripted_expect(&s, WIRE_START)->start.generation, 2);
         (void) close(fd);
+        scripted_end(&s);
+}
+
+static void test_anothers_jobs_look_like_none(void **state)
+{
+        static const char get[] = "{\"method\":\"io.codexd.Get\",\"parameters\":{\"job\":1}}";
+        static const char cancel[] = "{\"method\":\"io.codexd.Cancel\",\"parameters\":{\"job\":1}}";
+        static const char list[] = "{\"method\":\"io.codexd.List\"}";
+        struct scripted s;
+        json_t *reply;
+        int root, owner, stranger;
+
+        if (getuid() != 0)
+                skip(); /* only root can be three people */
+        scripted_start(&s, "");
+        root = scripted_connect(&s);
+        owner = scripted_connect_as(&s, OWNER);
+        stranger = scripted_connect_as(&s, OWNER + 1);
+        assert_int_equal(submit(&s, owner), 1);
+        scripted_request(stranger, SUBMIT NO_MORE);
+        (void) scripted_expect(&s, WIRE_START);
+        scripted_resolved(&s);
+        expect_error(scripted_reply(stranger), "io.codexd.NotPermitted");
+        expect_error(scripted_call(stranger, get), "io.codexd.NoSuchJob");
+        expect_error(scripted_call(stranger, cancel), "io.codexd.NoSuchJob");
+        expect_error(scripted_call(owner, "{\"method\":\"io.codexd.Drain\"}"),
+                     "io.codexd.NotPermitted");
+        for (int i = 0; i < 3; i++) {
+                int fd = (int[]){root, owner, stranger}[i];
+
+                reply = scripted_call(fd, list);
+                assert_int_equal(json_array_size(json_object_get(
+                                         json_object_get(reply, "parameters"), "jobs")),
+                                 fd == stranger ? 0 : 1);
+                json_decref(reply);
+                if (fd == stranger)
+                        continue;
+                reply = scripted_call(fd, get);
+                assert_string_equal(text_at(reply, "error", NULL), "");
+                json_decref(reply);
+        }
+        (void) close(root);
+        (void) close(owner);
+        (void) close(stranger);
         scripted_end(&s);
 }
 
@@ -876,6 +963,7 @@ int main(void)
                 cmocka_unit_test(test_a_job_from_submit_to_finished),
                 cmocka_unit_test(test_each_end_has_its_word),
                 cmocka_unit_test(test_cancel_answers_at_once_and_escalates),
+                cmocka_unit_test(test_cancelled_while_it_is_being_started),
                 cmocka_unit_test(test_a_queued_job_is_cancelled_at_once),
                 cmocka_unit_test(test_another_thread_than_asked_is_killed),
                 cmocka_unit_test(test_a_failed_start_names_step_and_errno),
@@ -888,6 +976,7 @@ int main(void)
                 cmocka_unit_test(test_a_wrong_codex_is_refused),
                 cmocka_unit_test(test_retention),
                 cmocka_unit_test(test_a_queued_job_is_resolved_again_after_a_reload),
+                cmocka_unit_test(test_anothers_jobs_look_like_none),
                 cmocka_unit_test(test_every_described_method_is_there),
                 cmocka_unit_test(test_out_of_descriptors),
         };
