@@ -238,9 +238,10 @@ def programs(suite):
 
 def machine(suite, name, build):
     test = f"/mnt/checkout/tests/{suite}/{name}"
+    env = {"CODEXD_BUILD": build, **({"CODEXD_SANITIZED": "1"} if build == ASAN else {})}
     if suite == "system":
-        return [f"{ROOT}/tests/lib/lab", "run", "--", test], {"CODEXD_BUILD": build}
-    return [f"{ROOT}/tests/lib/enter", "--", test], {"CODEXD_BUILD": build}
+        return [f"{ROOT}/tests/lib/lab", "run", "--", test], env
+    return [f"{ROOT}/tests/lib/enter", "--", test], env
 
 
 def program_suite(counts, suite, names=None, build=BUILD, parallel=PARALLEL, timeout=TIMEOUT_S):
