@@ -111,21 +111,6 @@ static int make_task(struct supervisor *sup, struct task **ret, uint64_t id, jso
         return 0;
 }
 
-static void read_failure(json_t *json, struct error *error)
-{
-        const char *word = string_of(json, "error");
-
-        for (unsigned kind = 1; kind < _ERROR_KIND_MAX; kind++)
-                if (strcmp(error_kind_word(kind), word) == 0)
-                        error->kind = (enum error_kind) kind;
-        error->number = (int) number_of(json, "errno");
-        if (error->number == 0)
-                error->number = error_kind_number(error->kind);
-        (void) snprintf(error->message, sizeof error->message, "%s", string_of(json, "message"));
-        (void) snprintf(error->step, sizeof error->step, "%s", string_of(json, "step"));
-        (void) snprintf(error->key, sizeof error->key, "%s", string_of(json, "key"));
-}
-
 static int load_ended(struct supervisor *sup, uint64_t id, json_t *json)
 {
         int result = job_result_from_name(string_of(json, "result")), r;
@@ -139,7 +124,7 @@ static int load_ended(struct supervisor *sup, uint64_t id, json_t *json)
         r = make_task(sup, &task, id, json, NULL, NULL);
         if (r < 0)
                 return r;
-        read_failure(json_object_get(json, "failure"), &error);
+        task_failure_read(json_object_get(json, "failure"), &error);
         if (worker) {
                 job_start(task->job, now);
                 job_started(task->job, worker, now);

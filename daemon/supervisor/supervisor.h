@@ -49,7 +49,8 @@ struct supervisor {
                 uint32_t ended_kept; /* ended tasks in `tasks` */
         } counts;
         ev_timer status, retention;
-        struct later schedule, drain; /* what tasks_schedule() and api_drained() do, from the loop */
+        struct later schedule,
+                drain; /* what tasks_schedule() and api_drained() do, from the loop */
         bool status_due;
         ev_signal terminate;
 

@@ -46,26 +46,6 @@ static void on_line(struct task *task, const struct stream_event *event)
                 journal_line(task, &line);
 }
 
-static void read_failure(json_t *json, struct error *error)
-{
-        const char *word = json_string_value(json_object_get(json, "error"));
-        const char *message = json_string_value(json_object_get(json, "message"));
-        const char *step = json_string_value(json_object_get(json, "step"));
-
-        memset(error, 0, sizeof *error);
-        if (!word)
-                return;
-        error->kind = ERROR_INTERNAL;
-        for (unsigned kind = 1; kind < _ERROR_KIND_MAX; kind++)
-                if (strcmp(error_kind_word(kind), word) == 0)
-                        error->kind = (enum error_kind) kind;
-        error->number = (int) json_integer_value(json_object_get(json, "errno"));
-        if (error->number <= 0)
-                error->number = error_kind_number(error->kind);
-        (void) snprintf(error->message, sizeof error->message, "%s", message ? message : "");
-        (void) snprintf(error->step, sizeof error->step, "%s", step ? step : "");
-}
-
 /* Only after a restart: while we live, what we wrote is what we know. */
 static void replay(struct task *task, const struct stream_event *event)
 {
@@ -77,7 +57,7 @@ static void replay(struct task *task, const struct stream_event *event)
         struct error error;
         int r = result ? job_result_from_name(result) : -EINVAL;
 
-        read_failure(json_object_get(json, "error"), &error);
+        task_failure_read(json_object_get(json, "error"), &error);
         if (type && strcmp(type, "job.started") == 0 && job->state == JOB_QUEUED) {
                 task->has_started = true;
                 task->started_usec = event->time_usec;

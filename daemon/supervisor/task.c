@@ -111,6 +111,32 @@ json_t *task_failure_json(const struct error *error)
         return failure;
 }
 
+static const char *string_of(json_t *json, const char *key)
+{
+        const char *s = json_string_value(json_object_get(json, key));
+
+        return s ? s : "";
+}
+
+void task_failure_read(json_t *json, struct error *error)
+{
+        const char *word = string_of(json, "error");
+
+        memset(error, 0, sizeof *error);
+        if (!word[0])
+                return;
+        error->kind = ERROR_INTERNAL; /* a word of a later build */
+        for (unsigned kind = 1; kind < _ERROR_KIND_MAX; kind++)
+                if (strcmp(error_kind_word(kind), word) == 0)
+                        error->kind = (enum error_kind) kind;
+        error->number = (int) json_integer_value(json_object_get(json, "errno"));
+        if (error->number <= 0)
+                error->number = error_kind_number(error->kind);
+        (void) snprintf(error->message, sizeof error->message, "%s", string_of(json, "message"));
+        (void) snprintf(error->step, sizeof error->step, "%s", string_of(json, "step"));
+        (void) snprintf(error->key, sizeof error->key, "%s", string_of(json, "key"));
+}
+
 json_t *task_usage_json(const struct codex_usage *usage)
 {
         return json_pack("{s:I, s:I, s:I}", "input_tokens", (json_int_t) usage->input,

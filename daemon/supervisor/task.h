@@ -84,6 +84,7 @@ struct task *task_of(struct job *job);
 json_t *task_to_json(const struct task *task);
 const char *task_state_name(const struct task *task);
 json_t *task_failure_json(const struct error *error);
+void task_failure_read(json_t *json, struct error *error); /* the reverse; ERROR_NONE for NULL */
 json_t *task_usage_json(const struct codex_usage *usage);
 void task_digest_hex(const struct task *task, char to[2 * WIRE_DIGEST_SIZE + 1]);
 
