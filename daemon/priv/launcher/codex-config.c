@@ -7,6 +7,8 @@
 #include <string.h>
 
 static char *put(struct codex_command *c, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+static char *put(struct codex_command *c, const char *fmt, ...)
 {
         char *start = c->bytes + c->used;
         size_t room = sizeof c->bytes - c->used;

@@ -22,7 +22,7 @@ static int cover(const char *path, const char *options, unsigned long flags)
 /* Binds one file or directory over another inside CODEX_HOME. Both were made by root below
  * root-owned directories, and are opened without following a symlink: /proc/self/fd names exactly
  * them. */
-static int bind(const char *from, const char *to, bool read_only)
+static int bind_over(const char *from, const char *to, bool read_only)
 {
         _cleanup_fd_ int source = fd_open_absolute(from, O_PATH), target = -EBADF;
         char source_path[32], target_path[32];
@@ -66,7 +66,7 @@ static int codex_home(const struct runner_plan *plan)
                 (void) snprintf(path, sizeof path, "%s/%s", plan->codex_home, directories[i]);
                 if (mkdir(path, 0700) < 0)
                         return -errno;
-                r = bind(i == 0 ? plan->sessions_dir : plan->sqlite_dir, path, false);
+                r = bind_over(i == 0 ? plan->sessions_dir : plan->sqlite_dir, path, false);
                 if (r < 0)
                         return r;
         }
@@ -74,7 +74,7 @@ static int codex_home(const struct runner_plan *plan)
         _cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
         if (fd < 0)
                 return -errno;
-        r = bind(plan->config_toml, path, true);
+        r = bind_over(plan->config_toml, path, true);
         if (r < 0)
                 return r;
         /* Codex writes beside them; a mount point can be neither removed nor renamed (EBUSY). */
