@@ -8,27 +8,28 @@
 /* The words (error.c) are interface: clients branch on them, so none is ever renamed. */
 enum error_kind {
         ERROR_NONE,
-        ERROR_INTERNAL,            /* a bug of ours, or a kernel answer nobody expected */
-        ERROR_NO_MEMORY,           /* or no descriptors: resources of the daemon */
-        ERROR_BAD_REQUEST,         /* malformed, misspelt, of the wrong type or size */
-        ERROR_NOT_PERMITTED,       /* this peer may not do that */
-        ERROR_NOT_FROM_WORKER,     /* the peer is itself inside a worker */
+        ERROR_INTERNAL,        /* a bug of ours, or a kernel answer nobody expected */
+        ERROR_NO_MEMORY,       /* or no descriptors: resources of the daemon */
+        ERROR_BAD_REQUEST,     /* malformed, misspelt, of the wrong type or size */
+        ERROR_NOT_PERMITTED,   /* this peer may not do that */
+        ERROR_NOT_FROM_WORKER, /* the peer is itself inside a worker */
         ERROR_NO_SUCH_JOB,
-        ERROR_NO_SUCH_WORKSPACE,   /* no rule, or no directory */
-        ERROR_WORKSPACE_INVALID,   /* a symlink in the way, owned by root, not a directory, swapped */
-        ERROR_POLICY_REFUSED,      /* the job wants more than its workspace's policy; names the key */
-        ERROR_POLICY_UNSUPPORTED,  /* the policy wants an enforcement this build has not; names the key */
+        ERROR_NO_SUCH_WORKSPACE, /* no rule, or no directory */
+        ERROR_WORKSPACE_INVALID, /* a symlink in the way, owned by root, not a directory, swapped */
+        ERROR_POLICY_REFUSED,    /* the job wants more than its workspace's policy; names the key */
+        ERROR_POLICY_UNSUPPORTED, /* the policy wants an enforcement this build has not; names the
+                                     key */
         ERROR_PROMPT_TOO_LONG,
-        ERROR_THREAD_BUSY,         /* one live turn per thread id */
-        ERROR_THREAD_UNKNOWN,      /* Codex has no such thread */
-        ERROR_THREAD_MISMATCH,     /* Codex answered with another thread than asked */
+        ERROR_THREAD_BUSY,     /* one live turn per thread id */
+        ERROR_THREAD_UNKNOWN,  /* Codex has no such thread */
+        ERROR_THREAD_MISMATCH, /* Codex answered with another thread than asked */
         ERROR_QUEUE_FULL,
         ERROR_DRAINING,
-        ERROR_DEADLINE,            /* the queue's or the job's own deadline passed */
-        ERROR_CONFIG_INVALID,      /* names file, line and key */
-        ERROR_STALE_GENERATION,    /* the policy changed in between: resolve again */
-        ERROR_SPAWN_FAILED,        /* names step and errno */
-        ERROR_PRIVILEGE_VERIFY,    /* read-back after exec differed; the worker was killed */
+        ERROR_DEADLINE,         /* the queue's or the job's own deadline passed */
+        ERROR_CONFIG_INVALID,   /* names file, line and key */
+        ERROR_STALE_GENERATION, /* the policy changed in between: resolve again */
+        ERROR_SPAWN_FAILED,     /* names step and errno */
+        ERROR_PRIVILEGE_VERIFY, /* read-back after exec differed; the worker was killed */
         ERROR_CODEX_MISSING,
         ERROR_CODEX_NOT_EXECUTABLE,
         ERROR_CODEX_VERSION,       /* not the configured one */
@@ -39,11 +40,11 @@ enum error_kind {
         ERROR_CODEX_EXIT,          /* ended in mid-turn: exit status or signal */
         ERROR_TURN_FAILED,         /* Codex said turn.failed */
         ERROR_CANCELLED,
-        ERROR_WALL_CLOCK,          /* the class's wall-clock limit */
-        ERROR_NO_PROGRESS,         /* the class's limit without an event */
-        ERROR_OUTPUT_QUOTA,        /* the job's output reached job_output_max */
-        ERROR_LOST,                /* its keeper or its records are gone; the cause is in the message */
-        ERROR_UNREACHABLE,         /* codexctl: no daemon at the socket */
+        ERROR_WALL_CLOCK,   /* the class's wall-clock limit */
+        ERROR_NO_PROGRESS,  /* the class's limit without an event */
+        ERROR_OUTPUT_QUOTA, /* the job's output reached job_output_max */
+        ERROR_LOST,         /* its keeper or its records are gone; the cause is in the message */
+        ERROR_UNREACHABLE,  /* codexctl: no daemon at the socket */
         _ERROR_KIND_MAX
 };
 

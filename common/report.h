@@ -62,9 +62,10 @@ static inline struct reporter *reporter_free(struct reporter *reporter)
 }
 DEFINE_CLEANUP(struct reporter *, reporter_free);
 
-#define REPORT_FIELDS_MAX 40   /* the caller's; more are left out */
-#define REPORT_FIELD_MAX  2048 /* bytes of one "NAME=value"; longer values are cut at a character  \
-                                */
+#define REPORT_FIELDS_MAX 40 /* the caller's; more are left out */
+#define REPORT_FIELD_MAX                                                                           \
+        2048 /* bytes of one "NAME=value"; longer values are cut at a character                    \
+              */
 
 /* One record: `fields` is a NULL-terminated array of "NAME=value" (NULL: none), `message` the
  * format of what a person reads; all is copied. MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER,

@@ -6,9 +6,9 @@
  * request that was merely refused gets an answer.
  *
  * Strings are NUL-terminated within their arrays and zero-filled after it. No message asks for a
- * uid, an absolute path or argv: START repeats what RESOLVED said, to be compared and refused, never
- * to be taken. Integers are the host's: both ends are of one build. Times are
- * microseconds: `_usec` since the epoch (CLOCK_REALTIME) unless said otherwise. */
+ * uid, an absolute path or argv: START repeats what RESOLVED said, to be compared and refused,
+ * never to be taken. Integers are the host's: both ends are of one build. Times are microseconds:
+ * `_usec` since the epoch (CLOCK_REALTIME) unless said otherwise. */
 #pragma once
 
 #include "name.h"

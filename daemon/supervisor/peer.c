@@ -85,7 +85,7 @@ static int cgroup_inside(int fd, pid_t pid)
         _cleanup_free_ char *text = NULL;
         struct pollfd alive;
         char path[64];
-        size_t n;
+        size_t n = 0;
         int r;
 
         if (pid <= 0) /* of a PID namespace that we cannot see into */

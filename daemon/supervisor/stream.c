@@ -3,6 +3,7 @@
 #include "jsonscan.h"
 #include "wire-keeper.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -358,6 +359,7 @@ static int find_time(struct stream *stream, uint64_t *ret)
 {
         struct window *w = stream->window;
 
+        assert(w);
         while (stream->index_fd >= 0) {
                 const struct keeper_index *entry;
                 ssize_t n;
@@ -428,6 +430,7 @@ static int give_line(struct stream *stream, struct stream_event *ret)
                 return r;
 
         w = stream->window;
+        assert(w); /* a line was found in it */
         *ret = (struct stream_event){
                 .source = STREAM_RAW,
                 .time_usec = usec,

@@ -166,7 +166,7 @@ def lint(counts):
     sources = tracked("*.c", "*.h")
     tool(counts, "lint: clang-format", ["clang-format", "--dry-run", "-Werror", *sources])
     shells = [path for path in tracked() if re.search(r"\b(ba|da)?sh$", interpreter(path).split(" ")[0])]
-    tool(counts, "lint: shellcheck", ["shellcheck", *shells])
+    tool(counts, "lint: shellcheck", ["shellcheck", "-x", *shells])
     pythons = [path for path in tracked() if path.endswith(".py") or "python3" in interpreter(path)]
     tool(counts, "lint: python compiles",
          ["python3", "-c", "import sys\nfor p in sys.argv[1:]: compile(open(p).read(), p, 'exec')", *pythons])

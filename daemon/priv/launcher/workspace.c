@@ -1,6 +1,7 @@
 #include "workspace.h"
 #include "fd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -98,10 +99,12 @@ static int look_up_user(struct launcher *launcher, struct workspace *w, const st
 {
         _cleanup_free_ char *buffer = malloc(NSS_BUFFER);
         const struct policy *policy = w->policy;
-        bool owner = strcmp(policy->user, "owner") == 0;
+        bool owner;
         struct passwd entry, *found = NULL;
         char number[16];
 
+        assert(policy);
+        owner = strcmp(policy->user, "owner") == 0;
         if (!buffer)
                 return error_set(err, ERROR_NO_MEMORY, "looking up the user of %s",
                                  policy->workspace);
