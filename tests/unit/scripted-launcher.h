@@ -138,6 +138,10 @@ static inline void scripted_spawn(struct scripted *s)
         MUST(s->pid >= 0);
         if (s->pid == 0) {
                 char option[160];
+                char *const argv[] = {(char *) "codexd-supervisor", option,
+                                      (char *) "--group=nogroup", NULL};
+                /* Opened as root: the build may be where nobody else can look. */
+                int program = open(SUPERVISOR, O_PATH | O_CLOEXEC);
 
                 (void) snprintf(option, sizeof option, "--state-dir=%s", state);
                 MUST(dup2(wire[1], 3) == 3);
@@ -148,8 +152,7 @@ static inline void scripted_spawn(struct scripted *s)
                 if (getuid() == 0)
                         MUST(setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
                              setresuid(NOBODY, NOBODY, NOBODY) == 0);
-                (void) execl(SUPERVISOR, "codexd-supervisor", option, "--group=nogroup",
-                             (char *) NULL);
+                (void) fexecve(program, argv, environ);
                 _exit(127);
         }
         (void) fd_close(wire[1]);
