@@ -154,12 +154,15 @@ def arrows():
     return wrong
 
 
+def build_command(directory, compiler, *options):
+    """Sets up where need be, and builds; one at a time, as another run may be at it."""
+    path = shlex.quote(directory)
+    setup = f"CC={compiler} meson setup {shlex.join(options)} {path} {shlex.quote(ROOT)}"
+    return ["flock", ROOT + "/.cache/build.lock", "sh", "-c", f"[ -f {path}/build.ninja ] || {setup} && ninja -C {path}"]
+
+
 def clean_build(compiler):
-    directory = f"{BUILD}-{compiler}"
-    steps = [f"ninja -C {shlex.quote(directory)}"]
-    if not os.path.exists(directory + "/build.ninja"):
-        steps.insert(0, f"CC={compiler} meson setup -Dwerror=true {shlex.quote(directory)} {shlex.quote(ROOT)}")
-    return ["sh", "-c", " && ".join(steps)]
+    return build_command(f"{BUILD}-{compiler}", compiler, "-Dwerror=true")
 
 
 def lint(counts):
@@ -188,12 +191,8 @@ def lint(counts):
 def sanitized(counts):
     """The build with sanitizers, made once; False if there is none."""
     if not hasattr(sanitized, "made"):
-        steps = f"ninja -C {shlex.quote(ASAN)}"
-        if not os.path.exists(ASAN + "/build.ninja"):
-            print("building with sanitizers", flush=True)
-            steps = (f"meson setup -Db_sanitize=address,undefined {shlex.quote(ASAN)} {shlex.quote(ROOT)}"
-                     f" && {steps}")
-        output, status, _, _ = run(["sh", "-c", steps], timeout=900)
+        print("building with sanitizers", flush=True)
+        output, status, _, _ = run(build_command(ASAN, "gcc", "-Db_sanitize=address,undefined"), timeout=900)
         sanitized.made = status == 0
         if status != 0:
             counts.add("the build with sanitizers", output, status)
@@ -204,25 +203,30 @@ def meson_suite(counts, suite):
     for name, directory in ((suite, BUILD), (suite + " (asan)", ASAN)):
         if directory == ASAN and not sanitized(counts):
             continue
-        log = f"{directory}/meson-logs/testlog.json"
-        if os.path.exists(log):
-            os.unlink(log)
+        base = f"testlog-{os.getpid()}"  # another run may be at it
+        log = f"{directory}/meson-logs/{base}.json"
         settings = {"CMOCKA_MESSAGE_OUTPUT": "TAP", **SANITIZERS}
         # On a machine of its own, for the journald that is there; what meson noted are the host's paths.
         output, status, _, _ = run(
             [f"{ROOT}/tests/lib/enter", "--bind", ROOT, "--bind", directory, "--",
              "env", *(f"{key}={value}" for key, value in settings.items()),
-             "meson", "test", "-C", directory, "--no-rebuild", "--suite", suite, "--num-processes", str(PARALLEL)],
+             "meson", "test", "-C", directory, "--no-rebuild", "--suite", suite,
+             "--num-processes", str(PARALLEL), "--logbase", base],
             timeout=1200, env={"CODEXD_BUILD": directory})
         if not os.path.exists(log):
             counts.add(name, output, status or 1)
             continue
         with open(log, encoding="utf-8") as file:
-            for line in file:
-                test = json.loads(line)
-                status = {"OK": 0, "SKIP": 77}.get(test["result"], test.get("returncode") or 1)
-                counts.add(f"{name}: {test['name'].rpartition(':')[2].strip()}",
-                           test.get("stdout", "") + "\n" + test.get("stderr", ""), status, test.get("duration"))
+            tests = [json.loads(line) for line in file]
+        for left in (".json", ".txt", ".junit.xml"):
+            if os.path.exists(log.removesuffix(".json") + left):
+                os.unlink(log.removesuffix(".json") + left)
+        if not tests:
+            counts.add(name, output, status or 1)
+        for test in tests:
+            status = {"OK": 0, "SKIP": 77}.get(test["result"], test.get("returncode") or 1)
+            counts.add(f"{name}: {test['name'].rpartition('/')[2].strip()}",
+                       test.get("stdout", "") + "\n" + test.get("stderr", ""), status, test.get("duration"))
 
 
 # ---- integration, system, bench, soak: a program a test ----
