@@ -846,7 +846,8 @@ static void test_anothers_jobs_look_like_none(void **state)
         owner = scripted_connect_as(&s, OWNER);
         stranger = scripted_connect_as(&s, OWNER + 1);
         assert_int_equal(submit(&s, owner), 1);
-        (void) scripted_expect(&s, WIRE_START); /* first: it is not ordered with the other's RESOLVE */
+        (void) scripted_expect(&s,
+                               WIRE_START); /* first: it is not ordered with the other's RESOLVE */
         scripted_request(stranger, SUBMIT NO_MORE);
         scripted_resolved(&s);
         expect_error(scripted_reply(stranger), "io.codexd.NotPermitted");
