@@ -19,20 +19,22 @@ machine_inputs() {
 # Makes $machine_cgroup below the cgroup2 mount, with the one controller that hybrid hierarchies have
 # left for version 2: without any, what goes wrong with controllers does not show.
 machine_cgroup() {
-        local hierarchy stale
+        local hierarchy stale pids
         [ "$(id -u)" = 0 ] || skip "must be root"
         hierarchy=$(findmnt -nrt cgroup2 -o TARGET | head -n 1)
         [ -n "$hierarchy" ] || skip "no cgroup2 is mounted"
         [ -w "$hierarchy/cgroup.procs" ] || skip "cgroup2 is read-only"
 
-        # What a killed one could not remove: its maker is gone.
-        for stale in "$hierarchy"/codexd-test.*; do
+        # What a killed one could not remove: its maker is gone. Only of our own PID namespace: in another
+        # (a container on the same hierarchy) the number is somebody else's.
+        pids=$(stat -Lc %i /proc/self/ns/pid)
+        for stale in "$hierarchy"/codexd-test."$pids".*; do
                 if [ ! -d "$stale" ] || alive "${stale##*.}"; then continue; fi
                 [ ! -w "$stale/cgroup.kill" ] || echo 1 >"$stale/cgroup.kill" || :
                 find "$stale" -depth -type d -exec rmdir {} + 2>/dev/null || :
         done
 
-        machine_cgroup=$hierarchy/codexd-test.$$
+        machine_cgroup=$hierarchy/codexd-test.$pids.$$
         trap machine_clean_up EXIT
         trap 'exit 143' TERM
         trap 'exit 130' INT
