@@ -149,33 +149,15 @@ pid_t cgroup_first_pid(int leaf)
         return read_file(leaf, "cgroup.procs", &text) < 0 ? 0 : (pid_t) atol(text);
 }
 
-pid_t cgroup_pid_by_inner(int leaf, pid_t inner)
+bool cgroup_holds(int leaf, pid_t pid)
 {
         _cleanup_free_ char *pids = NULL;
 
         if (read_file(leaf, "cgroup.procs", &pids) < 0)
-                return 0;
+                return false;
         for (char *save = NULL, *p = strtok_r(pids, "\n", &save); p;
-             p = strtok_r(NULL, "\n", &save)) {
-                _cleanup_free_ char *status = NULL;
-                _cleanup_fd_ int dir = -EBADF;
-                char path[48];
-                const char *line, *last;
-
-                (void) snprintf(path, sizeof path, "/proc/%ld", atol(p));
-                dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-                if (dir < 0 || read_file(dir, "status", &status) < 0)
-                        continue; /* ended meanwhile */
-                line = strstr(status, "\nNSpid:");
-                if (!line)
-                        continue;
-                line += strlen("\nNSpid:");
-                last = line;
-                for (const char *q = line; *q && *q != '\n'; q++)
-                        if (*q == '\t' || *q == ' ')
-                                last = q + 1;
-                if (atol(last) == inner)
-                        return (pid_t) atol(p);
-        }
-        return 0;
+             p = strtok_r(NULL, "\n", &save))
+                if ((pid_t) atol(p) == pid)
+                        return true;
+        return false;
 }

@@ -28,5 +28,4 @@ int cgroup_populated(int leaf);               /* 1, 0 or negative errno */
 int cgroup_remove(int root, uint64_t worker);
 /* The (first) process of a leaf, as the host sees it; 0 if there is none. */
 pid_t cgroup_first_pid(int leaf);
-/* The process of a leaf that is `inner` in its innermost PID namespace; 0 if there is none. */
-pid_t cgroup_pid_by_inner(int leaf, pid_t inner);
+bool cgroup_holds(int leaf, pid_t pid); /* a process of that leaf, as the host sees it */

@@ -16,7 +16,7 @@ struct spool_meta { /* what a later launcher must know of a worker; fixed size, 
         uint32_t magic, version;
         uint64_t worker, job, generation, device, inode;
         uint64_t started_usec, spawn_usec;
-        uint32_t uid, gid, keeper_pid, kill_grace_s;
+        uint32_t uid, gid, keeper_pid, codex_pid; /* pids: as the host sees them */
         uint8_t digest[WIRE_DIGEST_SIZE];
         char workspace[NAME_WORKSPACE_MAX + 8];
         char codex_version[32];

@@ -38,6 +38,21 @@ static int connect_keeper(struct launcher *launcher, uint64_t worker)
         return fd_send(fd, &hello, sizeof hello, NULL, 0) < 0 ? -EPIPE : TAKE_FD(fd);
 }
 
+/* Opened first, then looked for in the job's cgroup: a pid that was used again since is not in
+ * there. */
+static void adopt_codex(struct worker *w)
+{
+        pid_t pid = (pid_t) w->meta.codex_pid;
+        int fd = pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -EBADF;
+
+        if (fd >= 0 && w->cgroup.job >= 0 && cgroup_holds(w->cgroup.job, pid)) {
+                w->codex = pid;
+                w->codex_pidfd = fd;
+        } else {
+                (void) fd_close(fd);
+        }
+}
+
 static int adopt_keeper(struct worker *w)
 {
         int r;
@@ -51,6 +66,7 @@ static int adopt_keeper(struct worker *w)
         if (r < 0)
                 return -errno;
         w->keeper_pidfd = r;
+        adopt_codex(w);
         w->control = connect_keeper(w->launcher, w->meta.worker);
         return w->control < 0 ? w->control : 0;
 }

@@ -301,7 +301,6 @@ void worker_start(struct launcher *launcher, const struct wire_start *q, int pro
                 w->meta.inode = q->inode;
                 w->meta.uid = s.workspace.uid;
                 w->meta.gid = s.workspace.gid;
-                w->meta.kill_grace_s = settings->kill_grace_s;
                 memcpy(w->meta.digest, s.workspace.policy->digest, sizeof w->meta.digest);
                 memcpy(w->meta.workspace, q->workspace, sizeof w->meta.workspace);
                 (void) snprintf(w->meta.codex_version, sizeof w->meta.codex_version, "%s",

@@ -101,6 +101,7 @@ static int let_go(struct worker *w, struct error *err)
         w->meta.started_usec = launcher_now_usec(CLOCK_REALTIME);
         w->meta.spawn_usec = launcher_now_usec(CLOCK_MONOTONIC) - w->received_usec;
         w->meta.keeper_pid = (uint32_t) w->keeper;
+        w->meta.codex_pid = (uint32_t) w->codex;
         /* Before GO: from then on it is a worker that a later launcher must find. */
         r = spool_write_meta(w->spool_dir, &w->meta);
         if (r < 0)

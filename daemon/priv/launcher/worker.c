@@ -203,18 +203,12 @@ static void on_state(struct worker *w, const struct keeper_message *m)
 {
         uint32_t before = w->flags;
 
-        if (!(m->flags & KEEPER_RELEASED) && w->state == WORKER_RUNNING && w->codex_pidfd < 0) {
-                /* Adopted, but never verified nor given its prompt: not to be trusted with one now.
-                 */
+        if (!w->ours && !(m->flags & KEEPER_RELEASED)) {
+                /* Adopted, but never given its prompt: it is not to be trusted with one now. */
                 w->flags |= WIRE_WORKER_ADOPT_FAILED;
                 kill_tree(w);
                 (void) syscall(SYS_pidfd_send_signal, w->keeper_pidfd, SIGKILL, NULL, 0);
                 return;
-        }
-        if (w->codex_pidfd < 0 && w->cgroup.job >= 0 && !(m->flags & KEEPER_EXITED)) {
-                w->codex = cgroup_pid_by_inner(w->cgroup.job, m->pid);
-                if (w->codex > 0)
-                        w->codex_pidfd = (int) syscall(SYS_pidfd_open, w->codex, 0);
         }
         if (m->flags & (KEEPER_QUOTA | KEEPER_WRITE_FAILED))
                 w->flags |= WIRE_WORKER_QUOTA;
