@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What enter and lab share: a cgroup of their own that is killed and removed in the end, whatever
+# What enter, lab and vm share: a cgroup of their own that is killed and removed in the end, whatever
 # happens, and the directories that a test needs from outside. To be sourced; needs $root.
 
 skip() { echo "skip: $*" >&2; exit 77; }
@@ -73,4 +73,34 @@ machine_start() {
                 bash -c 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"' _ "$leaf" \
                 "$@" &
         machine_child=$!
+}
+
+# In the mount namespace of a machine: puts together, at /run/root, a copy-on-write view of this machine's root
+# file system with codexd installed into it, and checkout/, build/ and codex/ in its /mnt.
+machine_view() {
+        local r=/run/root entry name
+        # In a tmpfs over /run, which nothing needs any more.
+        mount -t tmpfs -o mode=755 lab /run
+        mkdir -p /run/{upper,work,root,mnt/{checkout,build,codex}}
+        mount --rbind "$root" /run/mnt/checkout
+        mount --bind "$MACHINE_BUILD" /run/mnt/build
+        mount --bind "$MACHINE_CODEX" /run/mnt/codex
+        mount -t overlay lab -o lowerdir=/,upperdir=/run/upper,workdir=/run/work $r
+        sh "$root/tests/lib/lab-prep" $r
+        # Everything that `meson install` puts in place; the host has none of it before.
+        DESTDIR=$r meson install -C "$MACHINE_BUILD" --no-rebuild --quiet >/run/install.log 2>&1 ||
+                { cat /run/install.log >&2; exit 1; }
+        for entry in site-alpha:987 site-beta:986; do
+                echo "${entry%:*}:x:${entry#*:}:${entry#*:}::/nonexistent:/usr/sbin/nologin" >>$r/etc/passwd
+                echo "${entry%:*}:x:${entry#*:}:" >>$r/etc/group
+        done
+        # What a package's triggers would do.
+        { systemd-sysusers --root=$r && journalctl --root=$r --update-catalog; } >/run/install.log 2>&1 ||
+                { cat /run/install.log >&2; exit 1; }
+        mount -t tmpfs -o mode=755 tmpfs $r/srv
+        mount -t tmpfs -o mode=755 tmpfs $r/mnt
+        for name in checkout build codex; do
+                mkdir "$r/mnt/$name"
+                mount --move "/run/mnt/$name" "$r/mnt/$name"
+        done
 }

@@ -244,7 +244,9 @@ def machine(suite, name, build):
     test = f"/mnt/checkout/tests/{suite}/{name}"
     env = {"CODEXD_BUILD": build, **({"CODEXD_SANITIZED": "1"} if build == ASAN else {})}
     if suite == "system":
-        return [f"{ROOT}/tests/lib/lab", "run", "--", test], env
+        with open(f"{ROOT}/tests/system/{name}", encoding="utf-8") as file:
+            kind = "vm" if "\n# machine: vm\n" in file.read() else "lab"
+        return [f"{ROOT}/tests/lib/{kind}", "run", "--", test], env
     return [f"{ROOT}/tests/lib/enter", "--", test], env
 
 
