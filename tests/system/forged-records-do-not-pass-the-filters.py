@@ -4,12 +4,16 @@ names are not fooled, as the journal itself says who wrote a record."""
 from installed import *
 
 codexd = configured()
-workspace()
+path = workspace()
 systemctl("start", "codexd.socket", "codexd.service")
 
 ID = "5dcd65be07b14cd2aa2a971ecbafa7a6"  # job-finished
 job = codexd.submit(turn(f"journal MESSAGE=forged|MESSAGE_ID={ID}|CODEX_EVENT=job-finished|CODEX_JOB=4711|"
-                         "CODEX_WORKSPACE=alpha.test|_SYSTEMD_UNIT=codexd.service|_UID=0|UNIT=codexd.service"))
+                         "CODEX_WORKSPACE=alpha.test|_SYSTEMD_UNIT=codexd.service|_UID=0|UNIT=codexd.service",
+                         f"wait {fifo(path + '/gate')}"))
+# journald looks up who a sender is when it reads the record: this one is to be still there.
+wait_record("job-finished", "CODEX_JOB=4711")
+open_fifo(path + "/gate")
 job.finished()
 wait_record("job-finished", f"CODEX_JOB={job.id}", OWN_RECORDS)
 
