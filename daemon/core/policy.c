@@ -238,17 +238,19 @@ int policy_enforceable(const struct policy *policy, struct error *err)
                 return unsupported(err, "network_access", "a job cannot be kept off the network by",
                                    "true in the workspace's rule gives it the host's");
         if (policy->network.enabled)
-                return unsupported(err, "network",
-                                   "network.enabled (the proxy) is not carried out by",
+                return unsupported(err, "network.enabled", "the proxy is not carried out by",
                                    "false gives jobs the host's network");
         if (strcmp(policy->mcp_servers, "{}") != 0)
                 return unsupported(err, "mcp_servers", "they are not started by", "leave it empty");
         if (policy->developer_instructions[0])
                 return unsupported(err, "developer_instructions", "they are not passed on by",
                                    "leave it empty");
-        if (policy->limits.memory_max > 0 || policy->limits.pids_max > 0 ||
-            policy->limits.cpu_weight > 0)
-                return unsupported(err, "limits", "they are not set by", "leave each at 0");
+        if (policy->limits.memory_max > 0)
+                return unsupported(err, "limits.memory_max", "it is not set by", "leave it at 0");
+        if (policy->limits.pids_max > 0)
+                return unsupported(err, "limits.pids_max", "it is not set by", "leave it at 0");
+        if (policy->limits.cpu_weight > 0)
+                return unsupported(err, "limits.cpu_weight", "it is not set by", "leave it at 0");
         return 0;
 }
 

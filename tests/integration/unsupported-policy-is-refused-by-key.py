@@ -33,11 +33,11 @@ RULES = [  # what a workspace's rule says; the error and key
     ({"sandbox_mode": "read-only"}, UNSUPPORTED, "sandbox_mode"),
     ({"sandbox_mode": "workspace-write"}, UNSUPPORTED, "sandbox_mode"),
     ({"network_access": False}, UNSUPPORTED, "network_access"),
-    ({"network": {"enabled": True}}, UNSUPPORTED, "network"),
+    ({"network": {"enabled": True}}, UNSUPPORTED, "network.enabled"),
     ({"approval_policy": "on-request"}, UNSUPPORTED, "approval_policy"),
     ({"mcp_servers": {"a": {"command": "true"}}}, UNSUPPORTED, "mcp_servers"),
     ({"developer_instructions": "be nice"}, UNSUPPORTED, "developer_instructions"),
-    ({"limits": {"memory_max": "1G"}}, UNSUPPORTED, "limits"),
+    ({"limits": {"memory_max": "1G"}}, UNSUPPORTED, "limits.memory_max"),
 ]
 
 with Codexd() as codexd:
@@ -69,8 +69,6 @@ with Codexd() as codexd:
             codexd.call("Reload")
             refused = codexd.refusal(turn())
             equal((refused.name, refused.parameters.get("key")), (error, key))
-            if key == "network":
-                contains(refused.message, "network.enabled")
 
     with case("a job cannot widen what its workspace narrows: it is refused by the same key"):
         codexd.configure(rules=[{**RULE, "sandbox_mode": "read-only"}])

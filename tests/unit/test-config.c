@@ -546,7 +546,7 @@ static void test_warnings(void **state)
         assert_int_equal(config_warnings(config, hear, &heard), 2);
         assert_non_null(
                 strstr(heard.text[0], "20.json:2: v: network: what it lists has no effect"));
-        assert_non_null(strstr(heard.text[1], "10.json:2: jobs in w will be refused: limits:"));
+        assert_non_null(strstr(heard.text[1], "10.json:2: jobs in w will be refused: limits."));
         assert_int_equal(config_rules(config), 3);
         config_rule_get(config, 0, &info);
         assert_true(!info.workspace && info.line == 1);

@@ -459,15 +459,15 @@ static const struct {
         {RUNS, {.approval_policy = APPROVAL(ON_REQUEST)}, "approval_policy", "nobody is there"},
         {RUNS ", \"approval_policy\": \"on-failure\"", {0}, "approval_policy", "nobody is there"},
         {RUNS ", \"approval_policy\": \"untrusted\"", {0}, "approval_policy", "nobody is there"},
-        {RUNS ", \"network\": {\"enabled\": true}", {0}, "network", "network.enabled"},
+        {RUNS ", \"network\": {\"enabled\": true}", {0}, "network.enabled", "network.enabled"},
         {RUNS ", \"mcp_servers\": {\"a\": {}}", {0}, "mcp_servers", "not started"},
         {RUNS ", \"developer_instructions\": \"be kind\"",
          {0},
          "developer_instructions",
          "passed on"},
-        {RUNS ", \"limits\": {\"memory_max\": \"2G\"}", {0}, "limits", "leave each at 0"},
-        {RUNS ", \"limits\": {\"pids_max\": 1}", {0}, "limits", "leave each at 0"},
-        {RUNS ", \"limits\": {\"cpu_weight\": 1}", {0}, "limits", "leave each at 0"},
+        {RUNS ", \"limits\": {\"memory_max\": \"2G\"}", {0}, "limits.memory_max", "leave it at 0"},
+        {RUNS ", \"limits\": {\"pids_max\": 1}", {0}, "limits.pids_max", "leave it at 0"},
+        {RUNS ", \"limits\": {\"cpu_weight\": 1}", {0}, "limits.cpu_weight", "leave it at 0"},
 };
 
 static void test_nothing_runs_weaker_than_it_reads(void **state)

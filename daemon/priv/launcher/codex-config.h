@@ -5,7 +5,7 @@
 #include "workspace.h"
 
 #define CODEX_ARGS_MAX 24
-#define CODEX_ENV_MAX  80
+#define CODEX_ENV_MAX  64
 
 struct codex_command {
         char *argv[CODEX_ARGS_MAX]; /* point into `bytes` or are static */
