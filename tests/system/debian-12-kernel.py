@@ -78,10 +78,41 @@ with case("a job is its workspace's owner, without a capability and without a wa
         equal(status["NoNewPrivs"], "1")
     equal(job.finished()["result"], "ok")
 
+with case("the real Codex runs a turn of several steps"):
+    with Model() as model:
+        codexd.configure(settings(REAL_CODEX, model_port=model.port), [{**RULE, "model": "gpt-5.5"}])
+        systemctl("reload", "codexd.service")
+        job = codexd.submit(Model.prompt({"run": "id -un; cat /proc/self/cgroup"}, {"say": "done"}))
+        equal(job.finished()["result"], "ok")
+        contains(str(job.events), "site-alpha\\n0::/")
+        contains(job.messages(), "done")
+    codexd.configure(settings(kill_grace_s=1), [RULE])
+    systemctl("reload", "codexd.service")
+
 with case("the real controllers are enabled down to where workers are"):
     for controller in CONTROLLERS:
         contains(subtree(), controller)
     contains(cgroup, "/codexd-workers.service/")
+
+with case("a process of a turn that runs out of memory is killed alone: turns and units go on"):
+    beside, beside_gate = held()
+    before = unit("codexd-workers.service", "ActiveState", "MainPID", "InvocationID", "NRestarts")
+    gates = [fifo(f"{path}/memory-{n}") for n in range(2)]
+    job = codexd.submit(turn("say ready", f"wait {gates[0]}", "run tail /dev/zero", f"wait {gates[1]}"))
+    job.until("item.completed")
+    limited = os.path.dirname(cgroup_of(codexd.get(job)["pid"]))  # the worker's, above the job's
+    with open(limited + "/memory.max", "r+", encoding="ascii") as file:
+        file.write(str(32 << 20))
+    open_fifo(gates[0])
+    while not any(text.startswith("run: ") for text in job.messages()):
+        next(job)
+    events = dict(zip(*[iter(words(limited + "/memory.events"))] * 2))
+    open_fifo(gates[1])
+    equal(job.finished()["result"], "ok")
+    open_fifo(beside_gate)
+    equal(beside.finished()["result"], "ok")
+    equal(events["oom_kill"], "1")
+    equal(unit("codexd-workers.service", "ActiveState", "MainPID", "InvocationID", "NRestarts"), before)
 
 with case("cancel of a tree that ignores signals leaves nobody in the cgroup"):
     job, _ = held("ignore-signals", "tree 20")
