@@ -57,12 +57,6 @@ int cgroup_open(int root, uint64_t worker, struct cgroup *ret)
                 return c.top;
         c.keeper = open_directory(c.top, "keeper");
         c.job = open_directory(c.top, "job");
-        if (c.keeper < 0 || c.job < 0) {
-                int r = c.keeper < 0 ? c.keeper : c.job;
-
-                cgroup_close(&c);
-                return r;
-        }
         *ret = c;
         return 0;
 }
@@ -82,6 +76,10 @@ int cgroup_make(int root, uint64_t worker, struct cgroup *ret)
                 r = -errno;
         if (r == 0)
                 r = cgroup_open(root, worker, ret);
+        if (r == 0 && (ret->keeper < 0 || ret->job < 0)) {
+                r = MIN(ret->keeper, ret->job);
+                cgroup_close(ret);
+        }
         if (r < 0)
                 (void) cgroup_remove(root, worker);
         return r;

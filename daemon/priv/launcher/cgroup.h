@@ -20,6 +20,7 @@ struct cgroup { /* one worker's; descriptors are -EBADF when there is none */
  */
 int cgroup_find(const char *unit, char *ret, size_t size);
 int cgroup_make(int root, uint64_t worker, struct cgroup *ret); /* fresh: -EEXIST if it is there */
+/* A leaf that is gone already (removal is not one step) is negative in *ret. */
 int cgroup_open(int root, uint64_t worker, struct cgroup *ret);
 void cgroup_close(struct cgroup *cgroup);
 int cgroup_kill(const struct cgroup *cgroup); /* the job's leaf; Linux 5.14 */

@@ -40,7 +40,8 @@ struct super { /* the supervisor process and the wire to it */
         pid_t pid; /* 0: none */
         int pidfd, wire;
         uint64_t sent, received; /* sequence numbers */
-        bool hello;              /* it said HELLO: it may be told things */
+        bool said_hello;         /* it may ask for things */
+        bool hello;              /* and was told all that was known: it may be told more */
         struct list outgoing;
         unsigned noutgoing;
         unsigned quick_deaths;
@@ -90,6 +91,8 @@ void super_answered(struct super *super); /* a PONG, or HELLO */
 /* requests.c: one checked message of the supervisor's; takes the descriptors in fds. */
 void request_handle(struct launcher *launcher, const union wire_launch_any *message, int *fds,
                     size_t nfds);
+/* A start that failed is over: if HELLO waited for that, it is answered now. */
+void request_hello_again(struct launcher *launcher);
 void wire_error_from(struct wire_error *to, const struct error *from);
 
 /* config-load.c */

@@ -43,21 +43,23 @@ static void tell_worker(struct launcher *launcher, const struct worker *w)
                 super_tell(&launcher->super, &exited, WIRE_GONE, -EBADF);
 }
 
-static void hello(struct launcher *launcher, const struct wire_hello *m)
+/* All that is known. A start that failed holds its slot and its job's name until its tree is gone;
+ * the supervisor that asked for it is not there any more, and its successor hears of neither: so
+ * that goes first, and then what it is told is true. */
+static void answer_hello(struct launcher *launcher)
 {
         struct wire_ping ping = {0};
         struct wire_policy policy = {.generation = launcher->generation};
 
-        if (launcher->super.hello) {
-                super_violation(&launcher->super, "a second HELLO");
-                return;
-        }
+        LIST_FOREACH (w, &launcher->workers, struct worker, link)
+                if (w->aborted)
+                        return;
         launcher->super.hello = true;
         super_answered(&launcher->super);
         super_tell(&launcher->super, &ping, WIRE_LISTEN, launcher->listen);
         super_tell(&launcher->super, &policy, WIRE_POLICY, launcher->policy_memfd);
         LIST_FOREACH (w, &launcher->workers, struct worker, link)
-                if (w->state != WORKER_STARTING && !w->aborted)
+                if (w->state != WORKER_STARTING)
                         tell_worker(launcher, w);
         memset(&ping, 0, sizeof ping);
         super_tell(&launcher->super, &ping, WIRE_SYNCED, -EBADF);
@@ -69,6 +71,22 @@ static void hello(struct launcher *launcher, const struct wire_hello *m)
                        "codexd " CODEXD_VERSION " is ready, %u running turns taken over",
                        launcher->nworkers);
         }
+}
+
+static void hello(struct launcher *launcher)
+{
+        if (launcher->super.said_hello) {
+                super_violation(&launcher->super, "a second HELLO");
+                return;
+        }
+        launcher->super.said_hello = true;
+        answer_hello(launcher);
+}
+
+void request_hello_again(struct launcher *launcher)
+{
+        if (launcher->super.said_hello && !launcher->super.hello)
+                answer_hello(launcher);
 }
 
 static void pong(struct launcher *launcher)
@@ -194,7 +212,7 @@ void request_handle(struct launcher *launcher, const union wire_launch_any *m, i
 
         switch (m->header.type) {
         case WIRE_HELLO:
-                hello(launcher, &m->hello);
+                hello(launcher);
                 break;
         case WIRE_PONG:
                 pong(launcher);

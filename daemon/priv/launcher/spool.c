@@ -127,6 +127,15 @@ int spool_read_exit(int workers, uint64_t worker, struct keeper_exit *ret)
         return r < 0 || ret->magic != WIRE_KEEPER_MAGIC ? -ENODATA : 0;
 }
 
+bool spool_has_output(int workers, uint64_t worker)
+{
+        struct stat st;
+        char path[64];
+
+        worker_path(worker, "raw", path);
+        return fstatat(workers, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+}
+
 int spool_release(int workers, uint64_t worker)
 {
         char path[64];

@@ -6,6 +6,7 @@
 #include "wire-keeper.h"
 #include "wire-launch.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -39,6 +40,7 @@ int spool_write_meta(int dir, const struct spool_meta *meta);
 int spool_read_meta(int workers, uint64_t worker, struct spool_meta *ret);
 /* 0, or -ENODATA: the keeper left none. */
 int spool_read_exit(int workers, uint64_t worker, struct keeper_exit *ret);
+bool spool_has_output(int workers, uint64_t worker);
 int spool_release(int workers, uint64_t worker); /* removes meta: its end is not told again */
 int spool_forget(int workers, uint64_t worker);  /* removes all of it; -EBUSY before release */
 /* Calls `each` for every w-N; gives the largest N seen. */

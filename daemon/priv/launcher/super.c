@@ -122,7 +122,7 @@ static void on_wire(struct ev_loop *loop, ev_io *io, int revents)
                 super_violation(s, what);
                 return;
         }
-        if (!s->hello && m.header.type != WIRE_HELLO) {
+        if (!s->said_hello && m.header.type != WIRE_HELLO) {
                 for (size_t i = 0; i < nfds; i++)
                         (void) fd_close(fds[i]);
                 super_violation(s, "a message before HELLO");
@@ -151,8 +151,8 @@ static void on_died(struct ev_loop *loop, ev_io *io, int revents)
         s->wire = fd_close(s->wire);
         s->pidfd = fd_close(s->pidfd);
         s->pid = 0;
-        was_ready = s->hello;
-        s->hello = false;
+        was_ready = s->said_hello;
+        s->said_hello = s->hello = false;
         /* A start that nobody waits for any more: its job is asked for again by the next one. */
         LIST_FOREACH (w, &launcher->workers, struct worker, link) {
                 if (w->state == WORKER_STARTING || w->aborted)
@@ -256,7 +256,7 @@ int super_start(struct super *s)
         }
         s->wire = TAKE_FD(ours);
         s->sent = s->received = 0;
-        s->hello = false;
+        s->said_hello = s->hello = false;
         s->started = ev_now(launcher->loop);
         ev_io_init(&s->pidfd_io, on_died, s->pidfd, EV_READ);
         ev_io_start(launcher->loop, &s->pidfd_io);

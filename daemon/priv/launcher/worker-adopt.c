@@ -117,22 +117,30 @@ static void adopt(void *data, uint64_t id)
         worker_end(w); /* ended meanwhile: with its exit record, or lost */
 }
 
+/* A start that an earlier launcher did not bring to its record, or a worker that could not be
+ * killed in its time: it ends like one whose start failed, and takes its slot until its cgroup is
+ * gone. */
 static void sweep_cgroup(struct launcher *launcher, uint64_t id)
 {
-        struct cgroup c = CGROUP_NONE;
+        struct worker *w = worker_find(launcher, id);
+        pid_t keeper;
 
-        if (worker_find(launcher, id))
+        if (w)
                 return;
-        if (cgroup_open(launcher->cgroup_root, id, &c) == 0) {
-                pid_t keeper = cgroup_first_pid(c.keeper);
-
-                log_warning("w-%" PRIu64 ": a cgroup without a record: killed", id);
-                (void) cgroup_kill(&c);
-                if (keeper > 0)
-                        (void) kill(keeper, SIGKILL);
-                cgroup_close(&c);
+        w = worker_new(launcher, id);
+        if (!w ||
+            cgroup_open(launcher->cgroup_root, id, &w->cgroup) < 0) { /* half made: no process */
+                (void) worker_free(w);
+                (void) cgroup_remove(launcher->cgroup_root, id);
+                return;
         }
-        (void) cgroup_remove(launcher->cgroup_root, id);
+        log_warning("w-%" PRIu64 ": a cgroup without a record: killed", id);
+        w->aborted = true;
+        w->history = spool_has_output(launcher->workers_dir, id);
+        keeper = w->cgroup.keeper < 0 ? 0 : cgroup_first_pid(w->cgroup.keeper);
+        if (keeper > 0)
+                (void) kill(keeper, SIGKILL);
+        worker_end(w);
 }
 
 int worker_adopt_all(struct launcher *launcher, struct error *err)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DYING_MS        200
 #define START_TIMEOUT_S 20. /* of the runner: mounts may wait for a slow file system */
 
 /* Nothing was given to it yet, so nothing of it need be kept. The answer waits until the tree is
@@ -34,6 +36,23 @@ void worker_abort(struct worker *w, const struct error *why)
         worker_watch_keeper(w);
 }
 
+/* Whether PID 1 of the worker has ended: then nothing that is read back means anything. Asked only
+ * after something failed: a process that is being killed closes its files a moment before it is
+ * dead. */
+static bool keeper_is_gone(const struct worker *w)
+{
+        struct pollfd p = {.fd = w->keeper_pidfd, .events = POLLIN};
+
+        return poll(&p, 1, DYING_MS) > 0;
+}
+
+static int killed(struct error *err)
+{
+        (void) error_set(err, ERROR_SPAWN_FAILED, "starting a worker: it was killed on the way");
+        (void) snprintf(err->step, sizeof err->step, "killed");
+        return -err->number;
+}
+
 static void runner_error(const struct worker *w, struct error *err)
 {
         for (int who = RUNNER_JOB; who >= RUNNER_INIT; who--) {
@@ -44,8 +63,7 @@ static void runner_error(const struct worker *w, struct error *err)
                 if (w->reports[who].seen && report->number == 0)
                         continue;
                 if (!w->reports[who].seen) { /* the other side says more, if it failed */
-                        (void) error_set(err, kind, "starting a worker: it was killed on the way");
-                        (void) snprintf(err->step, sizeof err->step, "killed");
+                        (void) killed(err);
                         continue;
                 }
                 if (who == RUNNER_JOB && strcmp(step, "exec") == 0)
@@ -67,6 +85,8 @@ static int verify(struct worker *w, struct error *err)
         if (w->codex <= 0)
                 return error_set(err, ERROR_PRIVILEGE_VERIFY, "Codex's pid is not known");
         r = verify_process(w->codex, w->keeper, &wanted, &w->meta.identity, &zombie, err);
+        if (r < 0 && keeper_is_gone(w))
+                return killed(err);
         if (r < 0) {
                 struct report_fields f = {0};
 
@@ -108,7 +128,7 @@ static int let_go(struct worker *w, struct error *err)
                 return worker_failed(err, "meta", -r);
         r = fd_send(w->control, &m, sizeof m, &w->prompt, 1);
         if (r < 0)
-                return worker_failed(err, "keeper", -r);
+                return keeper_is_gone(w) ? killed(err) : worker_failed(err, "keeper", -r);
         w->prompt = fd_close(w->prompt);
         worker_set_state(w, WORKER_RUNNING);
         worker_fill_started(w, &started);

@@ -166,7 +166,6 @@ static void on_unkillable(struct ev_loop *loop, ev_timer *timer, int revents)
         log_error("w-%" PRIu64
                   ": a process cannot be killed (D state?); it is abandoned, with its cgroup",
                   w->meta.worker);
-        cgroup_close(&w->cgroup);
         worker_end(w);
 }
 
@@ -288,10 +287,12 @@ static void gone_aborted(struct worker *w)
         struct wire_failed m = {.cookie = w->cookie, .error = w->why};
 
         (void) spool_release(launcher->workers_dir, w->meta.worker);
-        (void) spool_forget(launcher->workers_dir, w->meta.worker);
+        if (!w->history)
+                (void) spool_forget(launcher->workers_dir, w->meta.worker);
         (void) worker_free(w); /* first: the slot is free when the supervisor hears of it */
         if (m.cookie != 0)
                 super_tell(&launcher->super, &m, WIRE_START_FAILED, -EBADF);
+        request_hello_again(launcher);
 }
 
 static void gone(struct worker *w)
@@ -313,7 +314,9 @@ static void gone(struct worker *w)
 static void on_remove(struct ev_loop *loop, ev_timer *timer, int revents)
 {
         struct worker *w = container_of(timer, struct worker, timer);
-        int r = w->cgroup.top < 0 ? 0 : cgroup_remove(w->launcher->cgroup_root, w->meta.worker);
+        int r = w->flags & WIRE_WORKER_UNKILLABLE
+                        ? 0
+                        : cgroup_remove(w->launcher->cgroup_root, w->meta.worker);
 
         /* The PID namespace is gone already; the cgroup counts a task until it is released. */
         if (r == -EBUSY && ++w->tries < REMOVE_TRIES) {

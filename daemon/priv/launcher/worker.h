@@ -25,6 +25,7 @@ struct worker {
         int keeper_pidfd, codex_pidfd;
         bool ours;    /* the keeper is our child, to be waited for */
         bool aborted; /* while it started: nothing of it is kept */
+        bool history; /* aborted, but its files were somebody's once: they stay */
         struct wire_error why;
         uint32_t flags; /* WIRE_WORKER_* */
         int status;
