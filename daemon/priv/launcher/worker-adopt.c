@@ -128,8 +128,7 @@ static void sweep_cgroup(struct launcher *launcher, uint64_t id)
         if (w)
                 return;
         w = worker_new(launcher, id);
-        if (!w ||
-            cgroup_open(launcher->cgroup_root, id, &w->cgroup) < 0) { /* half made: no process */
+        if (!w || cgroup_open(launcher->cgroup_root, id, &w->cgroup) < 0) { /* gone meanwhile */
                 (void) worker_free(w);
                 (void) cgroup_remove(launcher->cgroup_root, id);
                 return;
