@@ -43,26 +43,47 @@ path = workspace()
 systemctl("start", "codexd.socket")
 
 
+started = []
+
+
+def submit(prompt):
+    started.append(codexd.submit(prompt))
+    return started[-1]
+
+
+@contextlib.contextmanager
+def proof(name):
+    """A case after which none of its jobs runs: where it fails, those that follow need their slots."""
+    with case(name):
+        try:
+            yield
+        finally:
+            for job in started[proof.seen:]:
+                with contextlib.suppress(OSError, VarlinkError):
+                    codexd.call("Cancel", job=job.id)
+            proof.seen = len(started)
+
+
+proof.seen = 0
+
+
 def held(*commands):
     """A turn that has carried these out and waits for its gate."""
-    name = f"{path}/gate-{held.count}"
-    held.count += 1
-    job = codexd.submit(turn(*commands, "say ready", f"wait {fifo(name)}", "say after"))
+    name = f"{path}/gate-{len(started)}"
+    job = submit(turn(*commands, "say ready", f"wait {fifo(name)}", "say after"))
     while "ready" not in job.messages():
         next(job)
     return job, name
 
 
-held.count = 0
-
-with case("the first client starts codexd.service, and the workers' unit with it"):
+with proof("the first client starts codexd.service, and the workers' unit with it"):
     equal(unit("codexd.service", "ActiveState")["ActiveState"], "inactive")
     code, _, err = ctl("ping")
     equal((code, err), (0, ""))
     for name in ("codexd.service", "codexd-workers.service"):
         equal(unit(name, "ActiveState", "SubState"), {"ActiveState": "active", "SubState": "running"}, name)
 
-with case("a job is its workspace's owner, without a capability and without a way to one"):
+with proof("a job is its workspace's owner, without a capability and without a way to one"):
     job, gate = held("report")
     pid = codexd.get(job)["pid"]
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
@@ -78,27 +99,27 @@ with case("a job is its workspace's owner, without a capability and without a wa
         equal(status["NoNewPrivs"], "1")
     equal(job.finished()["result"], "ok")
 
-with case("the real Codex runs a turn of several steps"):
+with proof("the real Codex runs a turn of several steps"):
     with Model() as model:
         codexd.configure(settings(REAL_CODEX, model_port=model.port), [{**RULE, "model": "gpt-5.5"}])
         systemctl("reload", "codexd.service")
-        job = codexd.submit(Model.prompt({"run": "id -un; cat /proc/self/cgroup"}, {"say": "done"}))
+        job = submit(Model.prompt({"run": "id -un; cat /proc/self/cgroup"}, {"say": "done"}))
         equal(job.finished()["result"], "ok")
         contains(str(job.events), "site-alpha\\n0::/")
         contains(job.messages(), "done")
     codexd.configure(settings(kill_grace_s=1), [RULE])
     systemctl("reload", "codexd.service")
 
-with case("the real controllers are enabled down to where workers are"):
+with proof("the real controllers are enabled down to where workers are"):
     for controller in CONTROLLERS:
         contains(subtree(), controller)
     contains(cgroup, "/codexd-workers.service/")
 
-with case("a process of a turn that runs out of memory is killed alone: turns and units go on"):
+with proof("a process of a turn that runs out of memory is killed alone: turns and units go on"):
     beside, beside_gate = held()
     before = unit("codexd-workers.service", "ActiveState", "MainPID", "InvocationID", "NRestarts")
     gates = [fifo(f"{path}/memory-{n}") for n in range(2)]
-    job = codexd.submit(turn("say ready", f"wait {gates[0]}", "run tail /dev/zero", f"wait {gates[1]}"))
+    job = submit(turn("say ready", f"wait {gates[0]}", "run tail /dev/zero", f"wait {gates[1]}"))
     job.until("item.completed")
     limited = os.path.dirname(cgroup_of(codexd.get(job)["pid"]))  # the worker's, above the job's
     with open(limited + "/memory.max", "r+", encoding="ascii") as file:
@@ -114,7 +135,7 @@ with case("a process of a turn that runs out of memory is killed alone: turns an
     equal(events["oom_kill"], "1")
     equal(unit("codexd-workers.service", "ActiveState", "MainPID", "InvocationID", "NRestarts"), before)
 
-with case("cancel of a tree that ignores signals leaves nobody in the cgroup"):
+with proof("cancel of a tree that ignores signals leaves nobody in the cgroup"):
     job, _ = held("ignore-signals", "tree 20")
     directory = os.path.dirname(cgroup_of(codexd.get(job)["pid"]))  # the worker's, above the job's
     pids = [pid for found, _, _ in os.walk(directory) for pid in map(int, words(found + "/cgroup.procs"))]
@@ -127,7 +148,7 @@ with case("cancel of a tree that ignores signals leaves nobody in the cgroup"):
         contains(words(directory + "/cgroup.events"), "populated")
         equal(words(directory + "/cgroup.events")[1], "0", "populated")
 
-with case("systemctl restart codexd with a running turn: healthy, and the turn ends well"):
+with proof("systemctl restart codexd with a running turn: healthy, and the turn ends well"):
     job, gate = held()
     before = unit("codexd-workers.service", "ActiveState", "MainPID", "InvocationID", "NRestarts")
     pids = unit_pids("codexd-workers.service")
@@ -142,10 +163,10 @@ with case("systemctl restart codexd with a running turn: healthy, and the turn e
     equal(codexd.wait(job)["result"], "ok")
     contains([e["event"].get("item", {}).get("text") for e in codexd.attach(job)], "after")
 
-with case("a job after that runs as before"):
-    equal(codexd.submit(turn()).finished()["result"], "ok")
+with proof("a job after that runs as before"):
+    equal(submit(turn()).finished()["result"], "ok")
 
-with case("stopping codexd-workers.service leaves no process of a turn that does not end"):
+with proof("stopping codexd-workers.service leaves no process of a turn that does not end"):
     drop_in("codexd-workers.service", "[Service]\nExecStop=\nExecStop=/usr/local/bin/codexctl drain --wait --timeout=2 --kill\n")
     job, _ = held("ignore-signals", "tree 20")
     pids = unit_pids("codexd-workers.service")
@@ -154,7 +175,7 @@ with case("stopping codexd-workers.service leaves no process of a turn that does
     equal([pid for pid in pids if is_alive(pid)], [])
     equal(pids_named("fake-codex"), [])
 
-with case("no unit has failed, and the job was told its one end"):
+with proof("no unit has failed, and the job was told its one end"):
     systemctl("start", "codexd.socket")
     contains(["lost", "failed", "cancelled"], codexd.wait(job)["result"])
     equal([e["event"]["type"] for e in codexd.attach(job)].count(FINAL), 1)
