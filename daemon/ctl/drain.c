@@ -1,4 +1,5 @@
 #include "drain.h"
+#include "cgroup2.h"
 #include "cleanup.h"
 #include "fd.h"
 
@@ -14,9 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define UNIT_CGROUP "/codexd.slice/codexd-workers.service"
-#define KILL_MS     10000
-#define KEEPERS_MS  5000 /* a keeper has an exit record to write, and nothing else to wait for */
+#define KILL_MS    10000
+#define KEEPERS_MS 5000 /* a keeper has an exit record to write, and nothing else to wait for */
 
 int64_t drain_now_ms(void)
 {
@@ -43,27 +43,7 @@ bool drain_launcher_lives(const char *socket)
 
 int drain_workers_cgroup(char *ret, size_t size)
 {
-        _cleanup_free_ char *text = NULL;
-        _cleanup_fd_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        size_t n;
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        r = fd_read_all(fd, 4u << 20, &text, &n);
-        if (r < 0)
-                return r;
-        for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
-             line = strtok_r(NULL, "\n", &save)) {
-                char point[512]; /* the fifth field, proc_pid_mountinfo(5) */
-
-                if (!strstr(line, " - cgroup2 ") ||
-                    sscanf(line, "%*s %*s %*s %*s %511s", point) != 1)
-                        continue;
-                return (size_t) snprintf(ret, size, "%s" UNIT_CGROUP, point) < size ? 0
-                                                                                    : -ENAMETOOLONG;
-        }
-        return -ENOENT;
+        return cgroup2_directory(CGROUP2_WORKERS, ret, size);
 }
 
 /* Whether anything lives in the cgroup whose cgroup.events this is; one that is gone is empty. */

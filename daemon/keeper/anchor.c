@@ -3,6 +3,7 @@
  * "no internal processes"), hands down what controllers there are, tells systemd that the workers'
  * place is ready, and waits for the end. It holds no capability; the unit's Delegate= makes the
  * files writable. */
+#include "cgroup2.h"
 #include "cleanup.h"
 #include "fd.h"
 #include "log.h"
@@ -16,37 +17,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-/* The cgroup2 mount point: the third field from the dash is "cgroup2" (proc_pid_mountinfo(5)). */
-static int cgroup2_mount(char *ret, size_t size)
-{
-        _cleanup_free_ char *text = NULL;
-        _cleanup_fd_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        size_t n;
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        r = fd_read_all(fd, 4u << 20, &text, &n);
-        if (r < 0)
-                return r;
-        for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
-             line = strtok_r(NULL, "\n", &save)) {
-                char point[512];
-
-                if (strstr(line, " - cgroup2 ") &&
-                    sscanf(line, "%*s %*s %*s %*s %511s", point) == 1 && strlen(point) < size) {
-                        strcpy(ret, point);
-                        return 0;
-                }
-        }
-        return -ENOENT;
-}
-
 static int own_cgroup(char *ret, size_t size)
 {
         _cleanup_free_ char *text = NULL;
         _cleanup_fd_ int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-        char mount[512], *path;
+        char *path;
         size_t n;
         int r;
 
@@ -55,15 +30,12 @@ static int own_cgroup(char *ret, size_t size)
         r = fd_read_all(fd, 65536, &text, &n);
         if (r < 0)
                 return r;
-        r = cgroup2_mount(mount, sizeof mount);
-        if (r < 0)
-                return r;
         path = strstr(text, "0::/");
         if (!path || (path != text && path[-1] != '\n'))
                 return -ENOENT;
         path += 3;
         path[strcspn(path, "\n")] = '\0';
-        return (size_t) snprintf(ret, size, "%s%s", mount, path) < size ? 0 : -ENAMETOOLONG;
+        return cgroup2_directory(path, ret, size);
 }
 
 static int put(int dir, const char *file, const char *text)

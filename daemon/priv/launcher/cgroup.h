@@ -16,9 +16,6 @@ struct cgroup { /* one worker's; descriptors are -EBADF when there is none */
                 -EBADF, -EBADF, -EBADF                                                             \
         }
 
-/* Where cgroup2 is mounted plus `unit`: "/sys/fs/cgroup" + "/codexd.slice/codexd-workers.service".
- */
-int cgroup_find(const char *unit, char *ret, size_t size);
 int cgroup_make(int root, uint64_t worker, struct cgroup *ret); /* fresh: -EEXIST if it is there */
 /* A leaf that is gone already (removal is not one step) is negative in *ret. */
 int cgroup_open(int root, uint64_t worker, struct cgroup *ret);

@@ -1,6 +1,7 @@
 /* What must stand before the loop runs: accounts, the listening socket, fewer capabilities,
  * directories, locks and the workers' cgroup. Whatever is missing is named, and then there is no
  * daemon. */
+#include "cgroup2.h"
 #include "fd.h"
 #include "launcher.h"
 
@@ -145,14 +146,13 @@ static int open_directories(struct launcher *l, struct error *err)
 
 static int open_cgroup(struct launcher *l, struct error *err)
 {
-        const char *unit = "/codexd.slice/codexd-workers.service";
         int r = 0;
 
         if (l->options.workers_cgroup)
                 (void) snprintf(l->cgroup_path, sizeof l->cgroup_path, "%s",
                                 l->options.workers_cgroup);
         else
-                r = cgroup_find(unit, l->cgroup_path, sizeof l->cgroup_path);
+                r = cgroup2_directory(CGROUP2_WORKERS, l->cgroup_path, sizeof l->cgroup_path);
         if (r < 0)
                 return error_set_errno(err, ERROR_INTERNAL, -r, "cgroup v2 is not mounted");
         l->cgroup_root = open(l->cgroup_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
