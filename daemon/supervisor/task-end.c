@@ -113,7 +113,9 @@ void task_gone(struct task *task, const struct wire_exited *gone)
         watch_stop(sup->watches, &task->watch);
         if (gone->flags & WIRE_WORKER_ESCALATED && !task->job->killed)
                 journal_task(task, REPORT_KILL_ESCALATED, "the launcher had to kill its tree");
-        journal_exited(task);
+        if (task->finishing) /* else after its last events: a short turn is over before they are
+                                read */
+                journal_exited(task);
         /* The slot is free now; its last events may still be on their way through here. */
         if (pool_has(sup->pool, task->job))
                 pool_release(sup->pool, task->job, supervisor_now(sup));
@@ -190,6 +192,7 @@ static void finish_gone(struct task *task)
         enum job_result result;
         struct error error;
 
+        journal_exited(task);
         if (task->recovered && !task->adopted) {
                 (void) error_set(&error, ERROR_LOST,
                                  "codexd was started again, and its worker was gone");
