@@ -18,6 +18,11 @@ def ends(job):
     return [e["event"]["type"] for e in codexd.attach(job)].count(FINAL)
 
 
+def all_gone(pids):
+    """A task leaves its cgroup, which is all that systemd sees, a moment before it is a zombie."""
+    eventually(lambda: not [pid for pid in pids if is_alive(pid)], f"the end of {pids}", timeout=5)
+
+
 with case("a turn that runs is waited for, and nobody is let in meanwhile"):
     gate = fifo(path + "/gate")
     job = codexd.submit(turn("say before", f"wait {gate}", "say after"))
@@ -31,7 +36,7 @@ with case("a turn that runs is waited for, and nobody is let in meanwhile"):
         open_fifo(gate)
         equal(stopping.wait(TIMEOUT_S), 0)
     equal(states(), ["inactive"] * 3)
-    equal([pid for pid in pids if is_alive(pid)], [])
+    all_gone(pids)
 
 with case("the turn had ended in order, and is told so afterwards"):
     systemctl("start", "codexd.socket", "codexd.service")
@@ -47,7 +52,7 @@ with case("a turn that does not end is killed when the time for it is over, and 
     job.until("item.completed")
     pids = unit_pids("codexd-workers.service")
     systemctl("stop", "codexd-workers.service")
-    equal([pid for pid in pids if is_alive(pid)], [])
+    all_gone(pids)
     systemctl("start", "codexd.socket", "codexd.service")
     record = codexd.wait(job)
     contains(["lost", "failed", "cancelled"], record["result"])
@@ -61,7 +66,7 @@ with case("and where even that does not help, systemd's own kill leaves nothing"
     job.until("item.completed")
     pids = unit_pids("codexd-workers.service")
     systemctl("stop", "codexd-workers.service")
-    equal([pid for pid in pids if is_alive(pid)], [])
+    all_gone(pids)
     systemctl("reset-failed", "codexd-workers.service", check=False)
     systemctl("start", "codexd.socket", "codexd.service")
     equal(codexd.wait(job)["result"], "lost")
