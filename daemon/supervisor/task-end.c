@@ -199,6 +199,10 @@ static void finish_gone(struct task *task)
                 task_finish(task, JOB_LOST, &error);
                 return;
         }
+        if (task->mismatch.kind != ERROR_NONE) {
+                task_finish(task, JOB_FAILED, &task->mismatch);
+                return;
+        }
         read_stderr(task, tail, sizeof tail);
         result = turn_result(&task->turn, &end, &error);
         task_finish(task, result, &error);

@@ -22,8 +22,11 @@ static void thread_started(struct task *task, const struct codex_line *line)
                 r = pool_thread_started(sup->pool, task->job, line->thread_id, now, &error);
         else
                 r = job_thread_started(task->job, line->thread_id, now, &error);
-        if (r < 0)
+        if (r < 0) {
+                task->mismatch =
+                        error; /* it may have ended already: then there is nothing to cancel */
                 task_cancel(task, JOB_FAILED, &error, WIRE_KILL);
+        }
 }
 
 static void on_line(struct task *task, const struct stream_event *event)

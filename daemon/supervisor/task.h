@@ -54,15 +54,16 @@ struct task {
         ev_timer timer; /* slow start; later: the grace after EXITED; then a retry of `end` */
         uint64_t stdout_closed_usec;
 
-        bool durable;      /* in its directory; may start */
-        bool recovered;    /* from before a restart */
-        bool adopted;      /* its worker was told to us: by STARTED, or after a restart */
-        bool has_started;  /* job.started is in its own events */
-        bool exited, gone; /* of its worker */
-        bool slow;         /* reported as such */
-        bool finishing;    /* the result stands: job.finished follows the last event */
-        bool ending;       /* job.finished is being written */
-        bool ended;        /* ... and durable */
+        bool durable;          /* in its directory; may start */
+        struct error mismatch; /* thread.started named another thread: not an answer */
+        bool recovered;        /* from before a restart */
+        bool adopted;          /* its worker was told to us: by STARTED, or after a restart */
+        bool has_started;      /* job.started is in its own events */
+        bool exited, gone;     /* of its worker */
+        bool slow;             /* reported as such */
+        bool finishing;        /* the result stands: job.finished follows the last event */
+        bool ending;           /* job.finished is being written */
+        bool ended;            /* ... and durable */
         int32_t status;
         uint32_t flags; /* WIRE_WORKER_* */
         uint64_t exited_usec;
